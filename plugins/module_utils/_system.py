@@ -1,0 +1,151 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The edge to the operating system: files below a root, and programs. Private to the collection.
+
+Logic takes a ``System``; tests give it one with a temporary root and a fake runner.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import tempfile
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
+
+
+class Result(NamedTuple):
+    rc: int
+    out: str
+    err: str
+    timed_out: bool = False
+
+
+Runner = Callable[[Sequence[str], Optional[float], Optional[Dict[str, str]], Optional[str]], Result]
+
+
+def run_process(
+    argv: Sequence[str],
+    timeout: Optional[float] = None,
+    env: Optional[Dict[str, str]] = None,
+    data: Optional[str] = None,
+) -> Result:
+    """Run a program in a process group of its own, so that a hung one is killed with its children."""
+    environment = dict(os.environ, LC_ALL="C", LANGUAGE="C")
+    environment.update(env or {})
+    try:
+        process = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.PIPE if data is not None else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,
+            close_fds=True,
+        )
+    except OSError as error:
+        return Result(127 if isinstance(error, FileNotFoundError) else 126, "", str(error))
+    timed_out = False
+    try:
+        out, err = process.communicate(None if data is None else data.encode(), timeout)
+    except subprocess.TimeoutExpired:
+        timed_out = True
+        out, err = _kill_group(process)
+    return Result(
+        process.returncode if process.returncode is not None else -signal.SIGKILL,
+        out.decode("utf-8", "replace"),
+        err.decode("utf-8", "replace"),
+        timed_out,
+    )
+
+
+def _kill_group(process: "subprocess.Popen[bytes]") -> "tuple[bytes, bytes]":
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    try:
+        return process.communicate(timeout=2)
+    except subprocess.TimeoutExpired:
+        # A process in uninterruptible sleep (a hung driver) cannot be killed: leave it, do not wait.
+        return b"", b""
+
+
+class System:
+    def __init__(self, root: str = "/", runner: Optional[Runner] = None) -> None:
+        self.root = root.rstrip("/") or "/"
+        self._runner = runner or run_process
+
+    def path(self, path: str) -> str:
+        return path if self.root == "/" else self.root + path
+
+    def run(
+        self,
+        argv: Sequence[str],
+        timeout: Optional[float] = None,
+        env: Optional[Dict[str, str]] = None,
+        data: Optional[str] = None,
+    ) -> Result:
+        return self._runner(argv, timeout, env, data)
+
+    def read(self, path: str) -> Optional[str]:
+        """The text of a file, or None where there is none or it may not be read."""
+        try:
+            with open(self.path(path), encoding="utf-8", errors="replace") as handle:
+                return handle.read()
+        except OSError:
+            return None
+
+    def exists(self, path: str) -> bool:
+        return os.path.exists(self.path(path))
+
+    def isdir(self, path: str) -> bool:
+        return os.path.isdir(self.path(path))
+
+    def listdir(self, path: str) -> List[str]:
+        try:
+            return sorted(os.listdir(self.path(path)))
+        except OSError:
+            return []
+
+    def stat(self, path: str) -> Optional[os.stat_result]:
+        try:
+            return os.stat(self.path(path))
+        except OSError:
+            return None
+
+    def makedirs(self, path: str, mode: int = 0o755) -> None:
+        os.makedirs(self.path(path), mode, exist_ok=True)
+
+    def write(
+        self,
+        path: str,
+        text: str,
+        mode: int = 0o644,
+        owner: Optional[int] = None,
+        group: Optional[int] = None,
+    ) -> None:
+        """Replace a file in one step: a reader or a killed run sees the old one or the new one."""
+        target = self.path(path)
+        folder = os.path.dirname(target)
+        os.makedirs(folder, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=".ascend-fleet-", dir=folder)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.chmod(temporary, mode)
+            if owner is not None or group is not None:
+                os.chown(temporary, -1 if owner is None else owner, -1 if group is None else group)
+            os.rename(temporary, target)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+
+    def remove(self, path: str) -> None:
+        try:
+            os.unlink(self.path(path))
+        except FileNotFoundError:
+            pass
