@@ -9,7 +9,7 @@ report and the documentation take severity, description and remedy from here.
 
 from __future__ import annotations
 
-from typing import Any, Dict, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 ERROR = "error"
 WARNING = "warning"
@@ -22,7 +22,7 @@ class Check(NamedTuple):
     remedy: str
 
 
-CHECKS: Dict[str, Check] = {
+CHECKS: dict[str, Check] = {
     # run and node
     "host-unreachable": Check(ERROR, "The node answers over its connection.", "Check address, network and credentials of the node."),
     "step-failed": Check(ERROR, "Every task of a step succeeds.", "Read the message, mend its cause and run again."),
@@ -36,12 +36,12 @@ CHECKS: Dict[str, Check] = {
 def finding(
     check: str,
     message: str,
-    remedy: Optional[str] = None,
-    service: Optional[str] = None,
-    key: Optional[str] = None,
+    remedy: str | None = None,
+    service: str | None = None,
+    key: str | None = None,
     value: Any = None,
-    severity: Optional[str] = None,
-) -> Dict[str, Any]:
+    severity: str | None = None,
+) -> dict[str, Any]:
     known = CHECKS[check]
     return {
         "check": check,
@@ -62,8 +62,8 @@ def action(
     before: Any = None,
     after: Any = None,
     interrupts: bool = False,
-    predicted_because: Optional[str] = None,
-) -> Dict[str, Any]:
+    predicted_because: str | None = None,
+) -> dict[str, Any]:
     """One step of a plan; ``scope`` is host, images or services."""
     return {
         "scope": scope,
@@ -80,6 +80,6 @@ def action(
 class FleetError(Exception):
     """A failure the user can act on: carries exactly one finding."""
 
-    def __init__(self, check: str, message: str, remedy: Optional[str] = None, **where: Any) -> None:
+    def __init__(self, check: str, message: str, remedy: str | None = None, **where: Any) -> None:
         super().__init__(message)
         self.finding = finding(check, message, remedy, **where)

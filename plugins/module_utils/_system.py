@@ -12,7 +12,7 @@ import os
 import signal
 import subprocess
 import tempfile
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
+from typing import Callable, Dict, NamedTuple, Optional, Sequence
 
 
 class Result(NamedTuple):
@@ -27,9 +27,9 @@ Runner = Callable[[Sequence[str], Optional[float], Optional[Dict[str, str]], Opt
 
 def run_process(
     argv: Sequence[str],
-    timeout: Optional[float] = None,
-    env: Optional[Dict[str, str]] = None,
-    data: Optional[str] = None,
+    timeout: float | None = None,
+    env: dict[str, str] | None = None,
+    data: str | None = None,
 ) -> Result:
     """Run a program in a process group of its own, so that a hung one is killed with its children."""
     environment = dict(os.environ, LC_ALL="C", LANGUAGE="C")
@@ -60,7 +60,7 @@ def run_process(
     )
 
 
-def _kill_group(process: "subprocess.Popen[bytes]") -> "tuple[bytes, bytes]":
+def _kill_group(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:
@@ -73,7 +73,7 @@ def _kill_group(process: "subprocess.Popen[bytes]") -> "tuple[bytes, bytes]":
 
 
 class System:
-    def __init__(self, root: str = "/", runner: Optional[Runner] = None) -> None:
+    def __init__(self, root: str = "/", runner: Runner | None = None) -> None:
         self.root = root.rstrip("/") or "/"
         self._runner = runner or run_process
 
@@ -83,13 +83,13 @@ class System:
     def run(
         self,
         argv: Sequence[str],
-        timeout: Optional[float] = None,
-        env: Optional[Dict[str, str]] = None,
-        data: Optional[str] = None,
+        timeout: float | None = None,
+        env: dict[str, str] | None = None,
+        data: str | None = None,
     ) -> Result:
         return self._runner(argv, timeout, env, data)
 
-    def read(self, path: str) -> Optional[str]:
+    def read(self, path: str) -> str | None:
         """The text of a file, or None where there is none or it may not be read."""
         try:
             with open(self.path(path), encoding="utf-8", errors="replace") as handle:
@@ -103,13 +103,13 @@ class System:
     def isdir(self, path: str) -> bool:
         return os.path.isdir(self.path(path))
 
-    def listdir(self, path: str) -> List[str]:
+    def listdir(self, path: str) -> list[str]:
         try:
             return sorted(os.listdir(self.path(path)))
         except OSError:
             return []
 
-    def stat(self, path: str) -> Optional[os.stat_result]:
+    def stat(self, path: str) -> os.stat_result | None:
         try:
             return os.stat(self.path(path))
         except OSError:
@@ -123,8 +123,8 @@ class System:
         path: str,
         text: str,
         mode: int = 0o644,
-        owner: Optional[int] = None,
-        group: Optional[int] = None,
+        owner: int | None = None,
+        group: int | None = None,
     ) -> None:
         """Replace a file in one step: a reader or a killed run sees the old one or the new one."""
         target = self.path(path)

@@ -1,0 +1,93 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One change of a node at a time: a lock for the moment, a lease for the run. Private to the collection.
+
+The lock is a flock, so it dies with its holder. The lease covers the time between the calls of
+one run; it expires, so a killed run blocks nobody for long.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from typing import Any
+
+from ansible_collections.ascend.fleet.plugins.module_utils._document import LEASE_FILE, LOCK_FILE
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
+from ansible_collections.ascend.fleet.plugins.module_utils._system import System
+
+
+class Lock:
+    """The node's lock. Held by every process that shares the open file, a forked worker included."""
+
+    def __init__(self, system: System) -> None:
+        self._path = system.path(LOCK_FILE)
+        self._fd: int | None = None
+
+    def try_acquire(self) -> bool:
+        os.makedirs(os.path.dirname(self._path), 0o755, exist_ok=True)
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            return False
+        self._fd = fd
+        return True
+
+    def drop_copy(self) -> None:
+        """Close this process's copy; the lock stays with whoever else has the file open."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+def read_lease(system: System) -> dict[str, Any] | None:
+    text = system.read(LEASE_FILE)
+    if not text:
+        return None
+    try:
+        lease = json.loads(text)
+    except ValueError:
+        return None
+    return lease if isinstance(lease, dict) and "run_id" in lease else None
+
+
+def holder_of(system: System, run_id: str, now: float | None = None) -> dict[str, Any] | None:
+    """The valid lease of another run, or None when the node is free for ``run_id``."""
+    lease = read_lease(system)
+    if lease is None or lease["run_id"] == run_id:
+        return None
+    expires = lease.get("expires")
+    if not isinstance(expires, (int, float)) or expires <= (time.time() if now is None else now):
+        return None
+    return lease
+
+
+def claim(system: System, run_id: str, owner: str, seconds: float, take_over: str | None = None) -> None:
+    """Take or renew the lease for a run; refuse while another run holds a valid one."""
+    holder = holder_of(system, run_id)
+    if holder is not None and holder["run_id"] != take_over:
+        until = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(holder["expires"]))
+        raise FleetError(
+            "lease-held",
+            "The node is being changed by run {0} of {1}, until {2} at the latest.".format(
+                holder["run_id"], holder.get("owner", "an unknown owner"), until
+            ),
+            key="lease",
+            value={"run_id": holder["run_id"], "owner": holder.get("owner")},
+        )
+    lease = {"run_id": run_id, "owner": owner, "expires": time.time() + seconds}
+    system.write(LEASE_FILE, json.dumps(lease, sort_keys=True), mode=0o600)
+
+
+def release(system: System, run_id: str) -> bool:
+    """Give the lease back; True when this run held it."""
+    lease = read_lease(system)
+    if lease is None or lease["run_id"] != run_id:
+        return False
+    system.remove(LEASE_FILE)
+    return True

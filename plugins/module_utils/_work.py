@@ -1,0 +1,104 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Long work on a node that a lost connection cannot kill. Private to the collection.
+
+A worker leaves the module's process tree, keeps the node's lock and writes a small status file.
+Whoever asks with the same digest attaches to it, the first run after a lost connection included.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import traceback
+from typing import Any, Callable
+
+from ansible_collections.ascend.fleet.plugins.module_utils._document import WORK_DIR
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, finding
+from ansible_collections.ascend.fleet.plugins.module_utils._lock import Lock
+from ansible_collections.ascend.fleet.plugins.module_utils._system import System
+
+STATUS_FILE = WORK_DIR + "/status.json"
+TRACE_FILE = WORK_DIR + "/trace.log"
+
+Progress = Callable[[str], None]
+Job = Callable[[Progress], "dict[str, Any]"]
+
+
+def read_status(system: System) -> dict[str, Any] | None:
+    text = system.read(STATUS_FILE)
+    try:
+        status = json.loads(text) if text else None
+    except ValueError:
+        return None
+    return status if isinstance(status, dict) else None
+
+
+def start(system: System, lock: Lock, digest: str, run: dict[str, str], job: Job) -> None:
+    """Run ``job`` in a process of its own that inherits the lock; returns once it is on its way."""
+    system.makedirs(WORK_DIR, 0o700)
+    status = {"digest": digest, "run": run, "started": time.time(), "phase": "starting", "done": False, "result": None}
+    _write(system, status)
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        lock.drop_copy()
+        return
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    _detach()
+    _work(system, status, job)
+    os._exit(0)
+
+
+def wait(system: System, digest: str, seconds: float, busy: Callable[[], bool]) -> dict[str, Any] | None:
+    """The status once the work of ``digest`` is done or ``seconds`` have passed; None when it is gone."""
+    deadline = time.monotonic() + seconds
+    pause = 0.02
+    while True:
+        running = busy()
+        status = read_status(system)
+        if status is None or status.get("digest") != digest:
+            return None
+        if status.get("done"):
+            return status
+        if not running:
+            # The worker may have finished between the two reads above.
+            last = read_status(system)
+            return last if last and last.get("digest") == digest and last.get("done") else None
+        if time.monotonic() >= deadline:
+            return status
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.5)
+
+
+def _work(system: System, status: dict[str, Any], job: Job) -> None:
+    def progress(text: str) -> None:
+        status["phase"] = text
+        _write(system, status)
+
+    try:
+        result = job(progress)
+    except FleetError as error:
+        result = {"failed": True, "msg": str(error), "findings": [error.finding]}
+    except Exception as error:
+        system.write(TRACE_FILE, traceback.format_exc(), mode=0o600)
+        message = "Unexpected {0}: {1} (details in {2} on the node).".format(type(error).__name__, error, TRACE_FILE)
+        result = {"failed": True, "msg": message, "findings": [finding("step-failed", message)]}
+    status.update(done=True, result=result, phase="done")
+    _write(system, status)
+
+
+def _write(system: System, status: dict[str, Any]) -> None:
+    status["updated"] = time.time()
+    system.write(STATUS_FILE, json.dumps(status), mode=0o600)
+
+
+def _detach() -> None:
+    os.chdir("/")
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
