@@ -1,0 +1,610 @@
+#!/usr/bin/python3 -SE
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Test double of Huawei's ``npu-smi``: it prints what a JSON state file says, no NPU is involved.
+
+One file, standard library only, Python 3.8 or later: copy it to a simulated server as
+``/usr/local/sbin/npu-smi``. State: ``/etc/ascend-sim/state.json`` or ``$ASCEND_SIM_STATE``
+(every key is described in README.md beside this file). Tests import ``default_state``,
+``render_info``, ``values_shown`` and ``damage``. Nothing here is shared with the parser under test.
+"""
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import namedtuple
+
+STATE_FILE = "/etc/ascend-sim/state.json"
+
+# ---------------------------------------------------------------------------------------------
+# Tables of `npu-smi info`
+# ---------------------------------------------------------------------------------------------
+# title: width of the tool version; top and low: the two rows of a chip, cell by cell, as
+# (label, width); used: width of the "used" field of hugepages, memory and HBM pairs;
+# rule: what separates two chips of one NPU; end: border after an NPU, of the chip table or of the
+# process table (a quirk of the wide A5 layout); version: a tool version that prints this layout.
+Layout = namedtuple("Layout", "title top low used rule end process version")
+
+_JOINED, _UNBROKEN = "joined", "unbroken"
+_OWN, _PROCESS = "own", "process"
+
+
+def _layout(title, top, low, used, version, rule=_JOINED, end=_OWN, process="mb"):
+    return Layout(title, top, low, used, rule, end, process, version)
+
+
+def _310(name_width, right, labels_right, title, used, version, process="mb"):
+    top_right, low_right = labels_right
+    return _layout(
+        title,
+        ((("NPU", 8), ("Name", name_width)), (("Health", 16),), tuple(zip(top_right, right))),
+        ((("Chip", 8), ("Device", name_width)), (("Bus-Id", 16),), tuple(zip(low_right, right))),
+        used,
+        version,
+        process=process,
+    )
+
+
+def _910(name_width, right, hugepages, title, used, version, process="mb"):
+    top_right = ("Power(W)", "Temp(C)", "Hugepages-Usage(page)" if hugepages else "")
+    low_right = ("AICore(%)", "Memory-Usage(MB)", "HBM-Usage(MB)")
+    return _layout(
+        title,
+        ((("NPU", 6), ("Name", name_width)), (("Health", 14),), tuple(zip(top_right, right))),
+        ((("Chip", 6), ("Phy-ID", name_width)), (("Bus-Id", 14),), tuple(zip(low_right, right))),
+        used,
+        version,
+        rule=_UNBROKEN,
+        process=process,
+    )
+
+
+def _950(right, title, used, version, end=_OWN, process="mb"):
+    top_right = ("Power(W)", "Temp(C)", "Hugepages-Usage(page)")
+    low_right = ("NPU Util(%)", "Memory-Usage(MB)", "HBM-Usage(MB)")
+    return _layout(
+        title,
+        ((("NPU ID", 7),), (("Name", 17),), (("Health", 14),), tuple(zip(top_right, right))),
+        ((("", 7),), (("", 17),), (("Bus-Id", 14),), tuple(zip(low_right, right))),
+        used,
+        version,
+        end=end,
+        process=process,
+    )
+
+
+_DDR_OLD = (("Power(W)", "Temp(C)"), ("AICore(%)", "Memory-Usage(MB)"))
+_DDR = (
+    ("Power(W)", "Temp(C)", "Hugepages-Usage(page)"),
+    ("AICore(%)", "Memory-Usage(MB)", ""),
+)
+
+LAYOUTS = {
+    "L1": _310(10, (18, 21), _DDR_OLD, 29, (5, 5, 5), "21.0.3.1", process="none"),
+    "L2": _910(15, (11, 18, 15), False, 25, (5, 5, 5), "21.0.3.2", process="none"),
+    "L3-93": _910(15, (12, 18, 21), True, 25, (5, 5, 5), "21.0.4"),
+    "L3": _910(20, (12, 18, 21), True, 25, (5, 5, 5), "25.2.0"),
+    "L3w": _910(20, (21, 24, 24), True, 36, (5, 5, 5), "26.0.rc1", process="container"),
+    "L4-94": _310(10, (13, 18, 22), _DDR, 29, (5, 5, 5), "22.0.0"),
+    "L4-98": _310(14, (13, 18, 22), _DDR, 33, (5, 5, 5), "22.0.2"),
+    "L4": _310(22, (13, 18, 22), _DDR, 41, (6, 5, 5), "25.2.0"),
+    "L5": _950((12, 18, 22), 41, (6, 5, 6), "25.7.rc1"),
+    "L5w": _950((22, 25, 22), 41, (6, 6, 6), "25.6.rc1.b169", end=_PROCESS, process="container"),
+}
+
+# Variants of the process table: the columns after "Process id" as (label, width); width None
+# takes what is left of the border. name: how many characters of a process name are printed.
+ProcessTable = namedtuple("ProcessTable", "columns name")
+PROCESS_TABLES = {
+    "mb": ProcessTable((("Process name", 25), ("Process memory(MB)", None)), 15),
+    "bytes": ProcessTable((("Process name", 25), ("Process memory(B)", None)), 15),
+    "container": ProcessTable(
+        (
+            ("Process name", 19),
+            ("Process memory(MB)", 22),
+            ("Process id in container", None),
+        ),
+        13,
+    ),
+}
+MAX_PROCESSES_PER_CHIP = 32
+HEALTH = ("OK", "Warning", "Alarm", "Critical", "UNKNOWN")
+DRIVER_WARNING = (
+    "[WARNING]The driver package may not be completely installed, which may cause function "
+    "abnormal. Please reinstall it."
+)
+
+
+def render_info(state):
+    """The text of ``npu-smi info`` for this state, without faults."""
+    return _info(_current(state))
+
+
+def _info(state):
+    layout = _layout_of(state)
+    lines = _heading(state, layout)
+    for chips in _by_npu(state):
+        lines += _npu_block(chips, layout)
+    lines += _process_table(state, layout)
+    if state.get("warning") and _has_column(layout, "HBM-Usage(MB)"):
+        lines.append(DRIVER_WARNING)
+    return "".join(line + "\n" for line in lines)
+
+
+def _layout_of(state):
+    """The layout of this state; the 910 layouts have the Phy-ID column on A3 only."""
+    layout = LAYOUTS[state["layout"]]
+    first = layout.low[0]
+    if first[-1][0] == "Phy-ID" and not state.get("show_phy_id"):
+        return layout._replace(low=((("Chip", first[0][1] + first[1][1]),),) + layout.low[1:])
+    return layout
+
+
+def _heading(state, layout):
+    border = _border(layout.top, "-")
+    title = "| npu-smi %-*sVersion: %s" % (
+        layout.title,
+        state["tool_version"],
+        state.get("driver_version", state["tool_version"]),
+    )
+    return [
+        "+" + "-" * (len(border) - 2) + "+",
+        title.ljust(len(border) - 1) + "|",
+        border,
+        _row(layout.top),
+        _row(layout.low),
+        _border(layout.top, "="),
+    ]
+
+
+def _npu_block(chips, layout):
+    lines = []
+    for position, chip in enumerate(chips):
+        if position:
+            lines.append(_chip_rule(layout))
+        if _health(chip) is not None:
+            lines.append(_row(_values(layout.top, chip, layout)))
+        if chip.get("phy_id_fails"):
+            return lines
+        lines.append(_row(_values(layout.low, chip, layout)))
+    end = layout.top if layout.end == _OWN else _process_cells(layout)
+    lines.append(_border(end, "="))
+    return lines
+
+
+def _chip_rule(layout):
+    border = _border(layout.top, "-")
+    return border if layout.rule == _JOINED else "+" + "-" * (len(border) - 2) + "+"
+
+
+def _values(cells, chip, layout):
+    return [[(_value(label, chip, layout), width) for label, width in cell] for cell in cells]
+
+
+def _row(cells):
+    return "|" + "|".join(" " + "".join(text.ljust(n) for text, n in cell) for cell in cells) + "|"
+
+
+def _border(cells, fill):
+    widths = [1 + sum(width for _label, width in cell) for cell in cells]
+    return "+" + "+".join(fill * width for width in widths) + "+"
+
+
+def _value(label, chip, layout):
+    if not label:
+        return ""
+    if label.endswith(("(page)", "(MB)")):
+        key, column = PAIRS[label]
+        used = chip.get(key + "_used" + _unit(key))
+        total = chip.get(key + "_total" + _unit(key))
+        return _text(used).ljust(layout.used[column]) + "/ " + _text(total)
+    return FIELDS[label](chip)
+
+
+def _unit(key):
+    return "" if key == "hugepages" else "_mb"
+
+
+def _text(value):
+    return "NA" if value is None else str(value)
+
+
+def _power(chip):
+    power = chip.get("power_w")
+    return "%.1f" % power if isinstance(power, (int, float)) else _text(power)
+
+
+def _health(chip):
+    """The word of a health code; None for a code the tool has no word for."""
+    health = chip.get("health", "OK")
+    if isinstance(health, int):
+        return HEALTH[health] if 0 <= health < len(HEALTH) else None
+    return health
+
+
+FIELDS = {
+    "NPU": lambda chip: str(chip["npu_id"]),
+    "NPU ID": lambda chip: str(chip["npu_id"]),
+    "Name": lambda chip: chip["name"],
+    "Health": _health,
+    "Power(W)": _power,
+    "Temp(C)": lambda chip: _text(chip.get("temp_c")),
+    "Chip": lambda chip: str(chip["chip_id"]),
+    "Device": lambda chip: _text(chip.get("logic_id")),
+    "Phy-ID": lambda chip: _text(chip.get("phy_id")),
+    "Bus-Id": lambda chip: _text(chip.get("bus_id")),
+    "AICore(%)": lambda chip: _text(chip.get("aicore_pct")),
+    "NPU Util(%)": lambda chip: _text(chip.get("aicore_pct")),
+}
+PAIRS = {
+    "Hugepages-Usage(page)": ("hugepages", 0),
+    "Memory-Usage(MB)": ("memory", 1),
+    "HBM-Usage(MB)": ("hbm", 2),
+}
+
+
+def _has_column(layout, label):
+    return any(label == text for cell in layout.top + layout.low for text, _width in cell)
+
+
+# --- process table -----------------------------------------------------------------------------
+def _process_variant(state, layout):
+    if state["chips"] and all(chip["name"].startswith("310B") for chip in state["chips"]):
+        return "none"
+    return state.get("process_table") or layout.process
+
+
+def _process_cells(layout):
+    """Cells of the process table's borders: those of the chip table, the A5's first two as one."""
+    top = layout.top
+    if len(top) == 4:
+        first = ((("NPU ID", sum(width for cell in top[:2] for _label, width in cell) + 2),),)
+        return first + top[2:]
+    first = sum(width for _label, width in top[0])
+    return ((("NPU", 8), ("Chip", first - 8)),) + top[1:]
+
+
+def _process_columns(layout, table):
+    cells = _process_cells(layout)
+    room = sum(width for _label, width in cells[2]) + 1
+    columns = []
+    for label, width in table.columns:
+        if width is None:
+            width = room - sum(n + 2 for _text_, n in columns) - 1
+        columns.append((label, width))
+    return cells[:1] + ((("Process id", cells[1][0][1]),),) + tuple(((c),) for c in columns)
+
+
+def _process_table(state, layout):
+    variant = _process_variant(state, layout)
+    if variant == "none":
+        return []
+    if variant == "container" and len(_border(layout.top, "-")) < 116:
+        raise ValueError("layout %s has no room for the container column" % state["layout"])
+    table = PROCESS_TABLES[variant]
+    cells = _process_cells(layout)
+    columns = _process_columns(layout, table)
+    rule = _border(cells, "=")
+    lines = [""] if state.get("blank_line") else []
+    lines += [_border(cells, "-"), _row(columns), rule]
+    for chips in _by_npu(state):
+        shown = _listed(state, chips, table)
+        for process in shown:
+            lines.append(_row(_process_values(columns, process, state["layout"])))
+        if not shown:
+            text = "| No running processes found in NPU %d" % chips[0]["npu_id"]
+            lines.append(text.ljust(len(rule) - 1) + "|")
+        lines.append(rule)
+    return lines
+
+
+def _process_values(columns, process, layout_name):
+    values = {
+        "NPU": str(process["npu_id"]),
+        "NPU ID": str(process["npu_id"]),
+        "Chip": str(process.get("chip_id", 0)),
+        "Process id": str(process["pid"]),
+        "Process name": process.get("name", ""),
+        "Process memory(MB)": str(process.get("memory_mb", 0)),
+        "Process memory(B)": str(process.get("memory_mb", 0) * 1024 * 1024),
+        "Process id in container": _text(process.get("container_pid")),
+    }
+    row = [[(values[label], width) for label, width in cell] for cell in columns]
+    if layout_name == "L5":
+        # the tool itself prints these rows one character short of the border
+        text, width = row[-1][-1]
+        row[-1][-1] = (text, width - 1)
+    return row
+
+
+def _listed(state, chips, table):
+    """Processes of one NPU as the tool lists them: by chip, cut in number and in name."""
+    rows = []
+    for chip in chips:
+        mine = [p for p in state["processes"] if _owner(p) == (chip["npu_id"], chip["chip_id"])]
+        for process in mine[: state.get("max_processes_per_chip", MAX_PROCESSES_PER_CHIP)]:
+            rows.append(dict(process, name=process.get("name", "")[: table.name]))
+    return rows
+
+
+def _owner(process):
+    return process["npu_id"], process.get("chip_id", 0)
+
+
+# ---------------------------------------------------------------------------------------------
+# State
+# ---------------------------------------------------------------------------------------------
+def _by_npu(state):
+    """Chips the tool sees, grouped by NPU in the order of the state."""
+    groups = {}
+    for chip in state["chips"]:
+        if not chip.get("missing"):
+            groups.setdefault(chip["npu_id"], []).append(chip)
+    return list(groups.values())
+
+
+def _now():
+    import time
+
+    return time.time()
+
+
+def _current(state):
+    """The state of this moment: processes file read, ended processes and released memory gone."""
+    overlay = {"processes": state.get("processes") or [], "chips": []}
+    if state.get("processes_file"):
+        overlay = _processes_file(state["processes_file"], overlay)
+    chips = [dict(chip) for chip in state["chips"]]
+    for change in overlay.get("chips") or []:
+        for chip in chips:
+            if _owner(chip) == _owner(change):
+                chip.update(change)
+    now = _now() if any("until" in p or "memory_until" in p for p in overlay["processes"]) else 0
+    if state.get("count_process_memory"):
+        _add_process_memory(chips, overlay["processes"], now)
+    shown = [p for p in overlay["processes"] if now < p.get("until", now + 1)]
+    return dict(state, chips=chips, processes=shown)
+
+
+def _processes_file(path, default):
+    try:
+        with open(path, encoding="utf-8") as stream:
+            content = json.load(stream)
+    except FileNotFoundError:
+        return default
+    return {"processes": content} if isinstance(content, list) else dict(default, **content)
+
+
+def _add_process_memory(chips, processes, now):
+    for process in processes:
+        until = process.get("memory_until", process.get("until", now + 1))
+        for chip in chips:
+            if _owner(chip) == _owner(process) and now < until:
+                key = "hbm_used_mb" if chip.get("hbm_total_mb") is not None else "memory_used_mb"
+                if chip.get(key) is not None:
+                    chip[key] += process.get("memory_mb", 0)
+
+
+def values_shown(state):
+    """What a correct reader gets from ``render_info(state)``: the oracle of property tests.
+
+    ``{"version", "npus", "processes"}``; a column the layout does not have, ``NA`` and ``-`` are
+    None; a chip without its first row (health code out of range) and an NPU cut short by a failed
+    phy-id query are left out here: a reader has to refuse such a table or report the hole.
+    """
+    state = _current(state)
+    layout = _layout_of(state)
+    chips = [
+        chip
+        for group in _by_npu(state)
+        for chip in group
+        if _health(chip) is not None and not any(c.get("phy_id_fails") for c in group)
+    ]
+    return {
+        "version": state["tool_version"],
+        "npus": [_chip_shown(chip, layout) for chip in chips],
+        "processes": _processes_shown(state, layout),
+    }
+
+
+def _chip_shown(chip, layout):
+    def column(label, key):
+        value = chip.get(key) if _has_column(layout, label) else None
+        return None if value in ("NA", "-") else value
+
+    shown = {
+        "npu_id": chip["npu_id"],
+        "chip_id": chip["chip_id"] if _has_column(layout, "Chip") else 0,
+        "phy_id": column("Phy-ID", "phy_id"),
+        "logic_id": column("Device", "logic_id"),
+        "name": chip["name"],
+        "health": _health(chip),
+        "power_w": column("Power(W)", "power_w"),
+        "temp_c": column("Temp(C)", "temp_c"),
+        "bus_id": column("Bus-Id", "bus_id"),
+        "aicore_pct": chip.get("aicore_pct"),
+    }
+    if shown["power_w"] is not None:
+        shown["power_w"] = float("%.1f" % shown["power_w"])
+    for label, (key, _column) in PAIRS.items():
+        for side in ("_used", "_total"):
+            shown[key + side + _unit(key)] = column(label, key + side + _unit(key))
+    return shown
+
+
+def _processes_shown(state, layout):
+    variant = _process_variant(state, layout)
+    if variant == "none":
+        return []
+    return [
+        {
+            "npu_id": process["npu_id"],
+            "chip_id": process.get("chip_id", 0),
+            "pid": process["pid"],
+            "name": process["name"],
+            "memory_mb": process.get("memory_mb", 0),
+        }
+        for chips in _by_npu(state)
+        for process in _listed(state, chips, PROCESS_TABLES[variant])
+    ]
+
+
+# --- states to start from ------------------------------------------------------------------------
+# layout; family (selects the texts of -t, -m, -l); name in the table; chips per NPU; first NPU id;
+# bus(card, chip) as a number or None; values of an idle chip, those of later chips of an NPU.
+Soc = namedtuple("Soc", "layout family name chips first_npu bus values later")
+
+
+def _a2_bus(card, _chip):
+    return (0xC1, 0xC2, 0x81, 0x82, 0x01, 0x02, 0x41, 0x42)[card % 8] + card // 8 * 4
+
+
+def _idle(power, temperature, ddr, hbm, hugepages=(0, 0), aicore=0):
+    return {
+        "power_w": power,
+        "temp_c": temperature,
+        "hugepages_used": hugepages[0],
+        "hugepages_total": hugepages[1],
+        "aicore_pct": aicore,
+        "memory_used_mb": ddr[0],
+        "memory_total_mb": ddr[1],
+        "hbm_used_mb": hbm and hbm[0],
+        "hbm_total_mb": hbm and hbm[1],
+    }
+
+
+def _a2(name, hbm_total, hbm_used):
+    values = _idle(92.4, 41, (0, 0), (hbm_used, hbm_total))
+    return Soc("L3", "A2", name, 1, 0, _a2_bus, values, {})
+
+
+def _910_old(name, layout, memory):
+    values = _idle(67.2, 38, memory, (0, 32768))
+    return Soc(layout, "910A", name, 1, 0, _a2_bus, values, {})
+
+
+SOCS = {
+    "310": Soc(
+        "L1",
+        "310",
+        "310",
+        4,
+        2048,
+        lambda card, chip: 0x81 + 4 * card + chip,
+        _idle(12.8, 46, (2621, 8192), None),
+        {},
+    ),
+    "310P3": Soc(
+        "L4",
+        "310P",
+        "310P3",
+        1,
+        0,
+        lambda card, _chip: 0x01 + card,
+        _idle("NA", 47, (1807, 21527), None),
+        {},
+    ),
+    "310P3-duo": Soc(
+        "L4",
+        "310P",
+        "310P3",
+        2,
+        1,
+        lambda card, _chip: 0x01 + card,
+        _idle("NA", 51, (1529, 44280), None),
+        {"memory_used_mb": 1411, "memory_total_mb": 43693},
+    ),
+    "310B4": Soc(
+        "L4",
+        "310B",
+        "310B4",
+        1,
+        0,
+        lambda _card, _chip: None,
+        _idle(8.7, 55, (3628, 15609), None, hugepages=(15, 15)),
+        {},
+    ),
+    "910A": _910_old("910A", "L2", (1809, 15079)),
+    "910B": _910_old("910B", "L3", (1820, 15137)),
+    "910ProB": _910_old("910ProB", "L3", (1820, 15137)),
+    "910B1": _a2("910B1", 65536, 3390),
+    "910B2": _a2("910B2", 65536, 3390),
+    "910B2C": _a2("910B2C", 65536, 3316),
+    "910B3": _a2("910B3", 65536, 3314),
+    "910B4": _a2("910B4", 32768, 2871),
+    "910B4-1": _a2("910B4-1", 65536, 3390),
+    "A3": Soc(
+        "L3",
+        "A3",
+        "Ascend910",
+        2,
+        0,
+        lambda card, chip: 0x9D - 4 * card + 2 * chip,
+        _idle(178.9, 36, (0, 0), (3412, 65536)),
+        {"power_w": "-", "hbm_used_mb": 3189},
+    ),
+    "950PR": Soc(
+        "L5",
+        "A5",
+        "Ascend950PR",
+        1,
+        0,
+        lambda card, _chip: (0x01, 0x11, 0x61, 0x71, 0x81, 0x91, 0xE1, 0xF1)[card % 8] + card // 8,
+        _idle(187.1, 46, (0, 0), (5413, 131072)),
+        {},
+    ),
+    "950DT": Soc(
+        "L5w",
+        "A5",
+        "Ascend950DT",
+        1,
+        0,
+        lambda _card, _chip: None,
+        _idle(380.7, 44, (0, 0), (6632, 86016)),
+        {},
+    ),
+}
+
+
+def default_state(soc, cards=8, layout=None, tool_version=None, driver_version=None, **more):
+    """A healthy idle server: ``cards`` NPUs of a ``SOCS`` key; ``more`` are further state keys."""
+    profile = SOCS[soc]
+    layout = layout or profile.layout
+    tool_version = tool_version or LAYOUTS[layout].version
+    state = {
+        "schema": 1,
+        "soc": soc,
+        "family": profile.family,
+        "layout": layout,
+        "tool_version": tool_version,
+        "driver_version": driver_version or tool_version,
+        "firmware_version": "7.7.0.1.231",
+        "show_phy_id": profile.family == "A3",
+        "count_process_memory": True,
+        "chips": [
+            _default_chip(profile, card, chip)
+            for card in range(cards)
+            for chip in range(profile.chips)
+        ],
+        "processes": [],
+        "faults": [],
+    }
+    state.update(more)
+    return state
+
+
+def _default_chip(profile, card, chip):
+    bus = profile.bus(card, chip)
+    number = card * profile.chips + chip
+    identity = {
+        "npu_id": profile.first_npu + card,
+        "chip_id": chip,
+        "logic_id": number,
+        "phy_id": number,
+        "name": profile.name,
+        "health": "OK",
+        "bus_id": "NA" if bus is None else "%04X:%02X:%02X.%X" % (0, bus % 256, 0, 0),
+    }
+    return dict(identity, **dict(profile.values, **(profile.later if chip else {})))
