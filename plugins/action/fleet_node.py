@@ -1,0 +1,123 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Controller side of fleet_node: secrets in, progress out, a record of every result."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import finding
+from ansible_collections.ascend.fleet.plugins.plugin_utils._lease_owner import is_gone
+from ansible_collections.ascend.fleet.plugins.plugin_utils._records import write_record
+from ansible_collections.ascend.fleet.plugins.plugin_utils._secret_files import read_secret
+
+MODULE = "ascend.fleet.fleet_node"
+POLL_SECONDS = 10
+RECONNECT_SECONDS = 120
+# Room for the transfer, the module's own work and its timeouts around the time asked for.
+SCOPES_WITH_SECRETS = {"services", "probes"}
+
+
+class ActionModule(ActionBase):
+    _requires_connection = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        task_vars = task_vars or {}
+        args = dict(self._task.args)
+        host = str(task_vars.get("inventory_hostname", self._task.name))
+        try:
+            result = self._call(args, task_vars, host)
+        except AnsibleConnectionFailure as error:
+            self._record(args, host, _unreachable(str(error)))
+            raise
+        self._record(args, host, result)
+        return result
+
+    def _call(self, args: dict[str, Any], task_vars: dict[str, Any], host: str) -> dict[str, Any]:
+        document = args.get("document") or {}
+        if set(args.get("scope") or SCOPES_WITH_SECRETS) & SCOPES_WITH_SECRETS:
+            args["secrets"] = _secrets(document)
+        args["files"] = _files(document)
+        result = self._module(args, task_vars)
+        holder = _dead_holder(result)
+        if holder:
+            result = self._module({**args, "take_over": holder}, task_vars)
+        return self._follow(result, args, task_vars, host)
+
+    def _follow(
+        self, result: dict[str, Any], args: dict[str, Any], task_vars: dict[str, Any], host: str
+    ) -> dict[str, Any]:
+        """Wait for work on the node, through lost connections, showing each new phase once."""
+        shown = None
+        lost_since: float | None = None
+        while "pending" in result:
+            pending = result["pending"]
+            if pending["phase"] != shown:
+                shown = pending["phase"]
+                self._display.display(f"{host}: {shown}")
+            poll = {"action": "poll", "work": pending["work"], "wait": POLL_SECONDS, "run": args.get("run")}
+            try:
+                answer = self._module(poll, task_vars)
+            except AnsibleConnectionFailure:
+                lost_since = lost_since or time.monotonic()
+                if time.monotonic() - lost_since > RECONNECT_SECONDS:
+                    raise
+                self._connection.reset()
+                time.sleep(2)
+                continue
+            lost_since = None
+            result = answer
+        return result
+
+    def _module(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        result: dict[str, Any] = self._execute_module(module_name=MODULE, module_args=args, task_vars=task_vars)
+        return result
+
+    def _record(self, args: dict[str, Any], host: str, result: dict[str, Any]) -> None:
+        run = args.get("run") or {}
+        step = args.get("step")
+        if run.get("report_dir") and step:
+            write_record(run["report_dir"], run["id"], step, host, result)
+
+
+def _secrets(document: dict[str, Any]) -> dict[str, str]:
+    wanted = [secret for service in document.get("services", []) for secret in service["container"].get("secret_files", [])]
+    return {secret["id"]: read_secret(secret["source"]) for secret in wanted if secret.get("source")}
+
+
+def _files(document: dict[str, Any]) -> dict[str, str]:
+    bundle = (document.get("host") or {}).get("ca_bundle")
+    if not bundle:
+        return {}
+    try:
+        return {bundle["path"]: Path(os.path.expanduser(bundle["source"])).read_text(encoding="utf-8")}
+    except OSError as error:
+        raise AnsibleActionFail(
+            f"fleet_ca_bundle {bundle['source']} cannot be read on the controller ({error.strerror}); correct the path."
+        ) from error
+
+
+def _unreachable(message: str) -> dict[str, Any]:
+    return {
+        "unreachable": True,
+        "changed": False,
+        "msg": message,
+        "findings": [finding("host-unreachable", f"The node cannot be reached: {message.strip()}")],
+    }
+
+
+def _dead_holder(result: dict[str, Any]) -> str | None:
+    """The run that holds the lease, when its process ran on this controller and has ended."""
+    for item in result.get("findings") or []:
+        if item["check"] == "lease-held":
+            holder = item["value"]
+            return str(holder["run_id"]) if is_gone(str(holder.get("owner") or "")) else None
+    return None

@@ -1,0 +1,223 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: fleet_node
+short_description: Observe or apply the whole document of a node
+version_added: 0.1.0
+author: ascend.fleet contributors (@ascend-fleet)
+description:
+  - Observes a node against its document, plans the difference and, on request, applies it, in one call
+    for all host settings, images and services of the node.
+  - The document comes from M(ascend.fleet.fleet_compile); people write entries in the inventory, not documents.
+  - Check mode and O(action=observe) stop after the plan, so they cannot disagree with the real run.
+  - Work that takes longer than O(wait) goes on in the background on the node. The action plugin of this module
+    waits for it and shows its progress; a later call with the same document attaches to it.
+  - Every result is written as a record below the report directory, from which M(ascend.fleet.fleet_verdict)
+    makes the verdict.
+options:
+  document:
+    description:
+      - The node document, schema 1.
+      - Required for O(action=observe) and O(action=apply).
+    type: dict
+  action:
+    description:
+      - V(observe) reads and plans.
+      - V(apply) carries the plan out.
+      - V(poll) asks for the state of work that an earlier V(apply) left running. Used by the action plugin.
+      - V(release) gives the run's lease of the node back.
+    type: str
+    choices: [observe, apply, poll, release]
+    default: observe
+  scope:
+    description:
+      - The parts to observe and apply, of V(host), V(images), V(services) and V(probes).
+      - V(probes) asks every service for its answer; it changes nothing.
+    type: list
+    elements: str
+    choices: [host, images, services, probes]
+    default: [host, images, services]
+  interrupting:
+    description:
+      - Whether actions that interrupt running services may be carried out, such as a restart of the engine.
+    type: bool
+    default: true
+  run:
+    description:
+      - Identity of the run, as returned by M(ascend.fleet.fleet_compile).
+    type: dict
+    suboptions:
+      id:
+        description: Unique id of the run.
+        type: str
+        required: true
+      owner:
+        description: Who runs it, as user, host and process id.
+        type: str
+        required: true
+      report_dir:
+        description: Directory on the controller for records and verdicts. No records are written without it.
+        type: path
+      lease_seconds:
+        description: Seconds for which the node stays leased to the run after each call.
+        type: int
+        default: 600
+  step:
+    description:
+      - Name of the step the result is recorded under.
+    type: str
+  wait:
+    description:
+      - Seconds to wait on the node for the work to end before it is left running in the background.
+    type: float
+    default: 20
+  work:
+    description:
+      - Digest of the work that O(action=poll) asks for. Set by the action plugin.
+    type: str
+  secrets:
+    description:
+      - Contents of the secret files that services mount, by id. Set by the action plugin from files on the controller.
+    type: dict
+  files:
+    description:
+      - Contents of plain files that the document names, by path on the node. Set by the action plugin.
+    type: dict
+  take_over:
+    description:
+      - Id of a run whose lease may be taken over because its process has ended. Set by the action plugin.
+    type: str
+attributes:
+  check_mode:
+    support: full
+    description: The plan is returned, nothing is changed.
+  diff_mode:
+    support: full
+    description: One entry per action of the plan.
+  idempotent:
+    support: full
+    description: A second call with the same document changes nothing.
+  platform:
+    support: full
+    platforms: linux
+    description: Linux with Docker Engine, root.
+notes:
+  - Reading needs nothing but Python 3.8 on the node. Changing containers uses the Docker SDK for Python of the
+    node or the private copy that the role P(ascend.fleet.host_prep#role) installs.
+"""
+
+EXAMPLES = r"""
+---
+- name: Compile the inventory
+  ascend.fleet.fleet_compile:
+  register: fleet
+  run_once: true
+
+- name: Observe the node against its document
+  ascend.fleet.fleet_node:
+    document: "{{ fleet.documents[inventory_hostname] }}"
+    run: "{{ fleet.run }}"
+    step: preflight
+  register: node
+
+- name: Bring images and services to the state of the document
+  ascend.fleet.fleet_node:
+    document: "{{ fleet.documents[inventory_hostname] }}"
+    action: apply
+    scope: [images, services]
+    run: "{{ fleet.run }}"
+    step: deploy
+"""
+
+RETURN = r"""
+---
+plan:
+  description: What differs from the document, and what is or would be done about it.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - scope: services
+      action: create
+      target: chat
+      reason: the container does not exist
+      before: null
+      after: {image: "registry:5000/vllm:1"}
+      interrupts: false
+      predicted_because: null
+findings:
+  description: What is wrong or worth knowing, each with check id, severity, message and remedy.
+  returned: always
+  type: list
+  elements: dict
+services:
+  description: One entry per service of the document with its observed state.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - {name: chat, kind: vllm, state: running, ready: true, cards: [0, 1], image: "registry:5000/vllm:1", ports: ["127.0.0.1:8000"]}
+node:
+  description: Short facts about NPUs, engine and host settings.
+  returned: success
+  type: dict
+pending:
+  description: Digest and phase of work that goes on in the background.
+  returned: when the work outlasts O(wait)
+  type: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.ascend.fleet.plugins.module_utils._node_call import handle
+
+RUN_OPTIONS = {
+    "id": {"type": "str", "required": True},
+    "owner": {"type": "str", "required": True},
+    "report_dir": {"type": "path"},
+    "lease_seconds": {"type": "int", "default": 600},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "document": {"type": "dict"},
+            "action": {"type": "str", "choices": ["observe", "apply", "poll", "release"], "default": "observe"},
+            "scope": {
+                "type": "list",
+                "elements": "str",
+                "choices": ["host", "images", "services", "probes"],
+                "default": ["host", "images", "services"],
+            },
+            "interrupting": {"type": "bool", "default": True},
+            "run": {"type": "dict", "options": RUN_OPTIONS},
+            "step": {"type": "str"},
+            "wait": {"type": "float", "default": 20},
+            "work": {"type": "str"},
+            "secrets": {"type": "dict", "no_log": True},
+            "files": {"type": "dict"},
+            "take_over": {"type": "str"},
+        },
+        required_if=[
+            ("action", "observe", ["document"]),
+            ("action", "apply", ["document", "run"]),
+            ("action", "poll", ["work"]),
+            ("action", "release", ["run"]),
+        ],
+        supports_check_mode=True,
+    )
+    result = handle(module.params, module.check_mode)
+    if result.get("failed"):
+        module.fail_json(**result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lock dies with its holder; the lease outlives the call and expires."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+
+import pytest
+
+from ansible_collections.ascend.fleet.plugins.module_utils import _lock
+from ansible_collections.ascend.fleet.plugins.module_utils._document import LEASE_FILE
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
+from ansible_collections.ascend.fleet.plugins.module_utils._system import System
+
+
+@pytest.fixture
+def system(tmp_path):
+    return System(root=str(tmp_path))
+
+
+def write_lease(system, run_id, expires):
+    system.write(LEASE_FILE, json.dumps({"run_id": run_id, "owner": "ann@ctl:1", "expires": expires}))
+
+
+def test_a_second_process_cannot_take_the_lock_until_the_first_is_killed(system):
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        _lock.Lock(system).try_acquire()
+        os.write(writer, b"1")
+        signal.pause()
+    os.read(reader, 1)
+    assert not _lock.Lock(system).try_acquire()
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert _lock.Lock(system).try_acquire()
+
+
+@pytest.mark.parametrize(
+    ("lease", "taken"),
+    [
+        (None, True),
+        (("other", 99), True),
+        (("other", 101), False),
+        (("mine", 101), True),
+    ],
+    ids=["free", "expired", "valid", "own"],
+)
+def test_a_lease_is_taken_only_when_free_expired_or_own(system, monkeypatch, lease, taken):
+    monkeypatch.setattr(_lock.time, "time", lambda: 100.0)
+    if lease:
+        write_lease(system, *lease)
+    if not taken:
+        with pytest.raises(FleetError, match="run other of ann@ctl:1"):
+            _lock.claim(system, "mine", "bob@ctl:2", 60)
+        return
+    _lock.claim(system, "mine", "bob@ctl:2", 60)
+    assert _lock.read_lease(system) == {"run_id": "mine", "owner": "bob@ctl:2", "expires": 160.0}
+    assert stat.S_IMODE(os.stat(system.path(LEASE_FILE)).st_mode) == 0o600
+
+
+def test_a_dead_holder_is_replaced_by_name_only(system, monkeypatch):
+    monkeypatch.setattr(_lock.time, "time", lambda: 100.0)
+    write_lease(system, "other", 900)
+    with pytest.raises(FleetError):
+        _lock.claim(system, "mine", "bob", 60, take_over="somebody-else")
+    _lock.claim(system, "mine", "bob", 60, take_over="other")
+    assert _lock.read_lease(system)["run_id"] == "mine"
+
+
+def test_only_the_holder_releases(system):
+    _lock.claim(system, "mine", "bob", 60)
+    assert not _lock.release(system, "other")
+    assert _lock.read_lease(system) is not None
+    assert _lock.release(system, "mine")
+    assert _lock.read_lease(system) is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"x": 1}', '{"run_id": "a", "expires": "soon"}'])
+def test_a_damaged_lease_blocks_nobody(system, text):
+    system.write(LEASE_FILE, text)
+    _lock.claim(system, "mine", "bob", 60)
+    assert _lock.read_lease(system)["run_id"] == "mine"
