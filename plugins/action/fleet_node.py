@@ -89,7 +89,9 @@ class ActionModule(ActionBase):
 
 
 def _secrets(document: dict[str, Any]) -> dict[str, str]:
-    wanted = [secret for service in document.get("services", []) for secret in service["container"].get("secret_files", [])]
+    wanted = [
+        secret for service in document.get("services", []) for secret in service["container"].get("secret_files", [])
+    ]
     return {secret["id"]: read_secret(secret["source"]) for secret in wanted if secret.get("source")}
 
 

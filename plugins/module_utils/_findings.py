@@ -24,17 +24,51 @@ class Check(NamedTuple):
 
 CHECKS: dict[str, Check] = {
     # run and node
-    "host-unreachable": Check(ERROR, "The node answers over its connection.", "Check address, network and credentials of the node."),
+    "host-unreachable": Check(
+        ERROR, "The node answers over its connection.", "Check address, network and credentials of the node."
+    ),
     "step-failed": Check(ERROR, "Every task of a step succeeds.", "Read the message, mend its cause and run again."),
-    "no-result": Check(ERROR, "Every node of the run reports a result.", "Run again; look for a run that was cut off or a node that left the inventory."),
-    "lease-held": Check(ERROR, "No other run works on the node.", "Wait until the other run ends, or until its lease expires."),
-    "lock-held": Check(ERROR, "No other change is under way on the node.", "Wait for the change that holds the lock, then run again."),
-    "node-reach": Check(ERROR, "Nodes reach each other on the TCP ports that services declare.", "Open the port between the nodes (firewall, security group, route)."),
-    "model-missing": Check(ERROR, "A model that only names a path is on the node already.", "Put the model there, mount the storage that holds it, or correct model.path."),
-    "model-invalid": Check(ERROR, "The model's files are complete and agree with the service's options.", "Correct the option or the model named in the message."),
-    "path-missing": Check(ERROR, "Files and directories that a service needs are on the node.", "Create the path or mount the storage that holds it."),
-    "hbm-free": Check(ERROR, "The cards of a service have the free memory that it will ask for.", "Stop what uses the card, or lower gpu_memory_utilization."),
-    "python-missing": Check(ERROR, "A Python that Ansible can use is on the node.", "Install Python 3.8 or newer, or set ansible_python_interpreter."),
+    "no-result": Check(
+        ERROR,
+        "Every node of the run reports a result.",
+        "Run again; look for a run that was cut off or a node that left the inventory.",
+    ),
+    "lease-held": Check(
+        ERROR, "No other run works on the node.", "Wait until the other run ends, or until its lease expires."
+    ),
+    "lock-held": Check(
+        ERROR, "No other change is under way on the node.", "Wait for the change that holds the lock, then run again."
+    ),
+    "node-reach": Check(
+        ERROR,
+        "Nodes reach each other on the TCP ports that services declare.",
+        "Open the port between the nodes (firewall, security group, route).",
+    ),
+    "model-missing": Check(
+        ERROR,
+        "A model that only names a path is on the node already.",
+        "Put the model there, mount the storage that holds it, or correct model.path.",
+    ),
+    "model-invalid": Check(
+        ERROR,
+        "The model's files are complete and agree with the service's options.",
+        "Correct the option or the model named in the message.",
+    ),
+    "path-missing": Check(
+        ERROR,
+        "Files and directories that a service needs are on the node.",
+        "Create the path or mount the storage that holds it.",
+    ),
+    "hbm-free": Check(
+        ERROR,
+        "The cards of a service have the free memory that it will ask for.",
+        "Stop what uses the card, or lower gpu_memory_utilization.",
+    ),
+    "python-missing": Check(
+        ERROR,
+        "A Python that Ansible can use is on the node.",
+        "Install Python 3.8 or newer, or set ansible_python_interpreter.",
+    ),
 }
 
 

@@ -74,7 +74,7 @@ def claim(system: System, run_id: str, owner: str, seconds: float, take_over: st
         until = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(holder["expires"]))
         raise FleetError(
             "lease-held",
-            "The node is being changed by run {0} of {1}, until {2} at the latest.".format(
+            "The node is being changed by run {} of {}, until {} at the latest.".format(
                 holder["run_id"], holder.get("owner", "an unknown owner"), until
             ),
             key="lease",

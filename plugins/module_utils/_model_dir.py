@@ -24,7 +24,7 @@ def check(system: System, want: dict[str, Any], service: str) -> list[dict[str, 
         return [
             finding(
                 "model-missing",
-                "The model directory {0} is not on the node.".format(path),
+                f"The model directory {path} is not on the node.",
                 service=service,
                 key="model.path",
                 value=path,
@@ -35,7 +35,7 @@ def check(system: System, want: dict[str, Any], service: str) -> list[dict[str, 
     config = _json(system, path + "/config.json")
     if not isinstance(config, dict):
         problems.append(
-            ("model.path", path, "{0}/config.json is missing or is no JSON object".format(path), "Complete the model directory.")
+            ("model.path", path, f"{path}/config.json is missing or is no JSON object", "Complete the model directory.")
         )
     else:
         problems += _heads(want, config) + _length(want, config) + _quantisation(want, names, config)
@@ -45,28 +45,29 @@ def check(system: System, want: dict[str, Any], service: str) -> list[dict[str, 
     ]
 
 
-
 def _files(system: System, path: str, names: list[str]) -> list[tuple[str, Any, str, str]]:
     weights = [name for name in names if name.endswith(WEIGHTS)]
     wanted = set(weights)
     for index in INDEXES:
-        content = _json(system, "{0}/{1}".format(path, index)) if index in names else None
+        content = _json(system, f"{path}/{index}") if index in names else None
         if isinstance(content, dict) and isinstance(content.get("weight_map"), dict):
             wanted |= {str(name) for name in content["weight_map"].values()}
     problems = []
     missing = sorted(wanted - set(names))
     if missing:
-        message = "{0} of the files that the index of {1} names are missing, {2} first".format(len(missing), path, missing[0])
+        message = f"{len(missing)} of the files that the index of {path} names are missing, {missing[0]} first"
         problems.append(("model.path", path, message, "Fetch the missing files of the model."))
     if not wanted:
-        problems.append(("model.path", path, "{0} holds no weights".format(path), "Fetch the weights of the model."))
-    pointers = [name for name in names if _is_pointer(system, "{0}/{1}".format(path, name))]
+        problems.append(("model.path", path, f"{path} holds no weights", "Fetch the weights of the model."))
+    pointers = [name for name in names if _is_pointer(system, f"{path}/{name}")]
     if pointers:
-        message = "{0} in {1} is a git-lfs pointer, not the file itself".format(pointers[0], path)
-        problems.append(("model.path", path, message, "Run git lfs pull in the model's repository, or fetch the files again."))
-    empty = [name for name in weights if _size(system, "{0}/{1}".format(path, name)) == 0]
+        message = f"{pointers[0]} in {path} is a git-lfs pointer, not the file itself"
+        problems.append(
+            ("model.path", path, message, "Run git lfs pull in the model's repository, or fetch the files again.")
+        )
+    empty = [name for name in weights if _size(system, f"{path}/{name}") == 0]
     if empty:
-        problems.append(("model.path", path, "{0} in {1} is empty".format(empty[0], path), "Fetch the file again."))
+        problems.append(("model.path", path, f"{empty[0]} in {path} is empty", "Fetch the file again."))
     return problems
 
 
@@ -80,8 +81,8 @@ def _heads(want: dict[str, Any], config: dict[str, Any]) -> list[tuple[str, Any,
         (
             "tensor_parallel_size",
             size,
-            "The model's {0} attention heads cannot be divided by tensor_parallel_size {1}".format(heads, size),
-            "Use one of {0}.".format(", ".join(str(n) for n in fitting)),
+            f"The model's {heads} attention heads cannot be divided by tensor_parallel_size {size}",
+            "Use one of {}.".format(", ".join(str(n) for n in fitting)),
         )
     ]
 
@@ -100,8 +101,8 @@ def _length(want: dict[str, Any], config: dict[str, Any]) -> list[tuple[str, Any
         (
             "max_model_len",
             wanted,
-            "max_model_len {0} is above the model's own limit of {1}".format(wanted, limit),
-            "Set max_model_len to {0} or less.".format(limit),
+            f"max_model_len {wanted} is above the model's own limit of {limit}",
+            f"Set max_model_len to {limit} or less.",
         )
     ]
 
@@ -111,10 +112,12 @@ def _quantisation(want: dict[str, Any], names: list[str], config: dict[str, Any]
     asked = want.get("quantization")
     described = QUANT_DESCRIPTION in names
     if asked == "ascend" and not described:
-        message = "quantization ascend needs weights made by ModelSlim, but {0} is not in the model".format(QUANT_DESCRIPTION)
+        message = f"quantization ascend needs weights made by ModelSlim, but {QUANT_DESCRIPTION} is not in the model"
         return [("quantization", asked, message, "Use ModelSlim weights, or leave quantization out.")]
     if described and asked != "ascend" and "quantization_config" not in config:
-        message = "The weights were quantised by ModelSlim ({0} is there), but quantization is not ascend".format(QUANT_DESCRIPTION)
+        message = (
+            f"The weights were quantised by ModelSlim ({QUANT_DESCRIPTION} is there), but quantization is not ascend"
+        )
         return [("quantization", asked, message, "Set quantization: ascend.")]
     return []
 

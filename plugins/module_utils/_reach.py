@@ -26,12 +26,12 @@ def check(pairs: list[dict[str, Any]], timeout: float = TIMEOUT) -> list[dict[st
         return [
             finding(
                 "node-reach",
-                "TCP {0}:{1} on {2} cannot be reached from here: {3}.".format(
+                "TCP {}:{} on {} cannot be reached from here: {}.".format(
                     pair["address"], pair["port"], pair["host"], problem
                 ),
                 service=pair.get("from_service"),
                 key="reach",
-                value="{0}:{1}".format(pair["address"], pair["port"]),
+                value="{}:{}".format(pair["address"], pair["port"]),
             )
             for pair, problem in zip(pairs, problems)
             if problem is not None
@@ -44,7 +44,7 @@ def _problem(address: str, port: int, timeout: float) -> str | None:
     except ConnectionRefusedError:
         return None
     except socket.timeout:
-        return "no answer within {0:g} s".format(timeout)
+        return f"no answer within {timeout:g} s"
     except OSError as error:
         return error.strerror or errno.errorcode.get(error.errno or 0, str(error))
     return None

@@ -8,6 +8,7 @@ Logic takes a ``System``; tests give it one with a temporary root and a fake run
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -61,10 +62,8 @@ def run_process(
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     try:
         return process.communicate(timeout=2)
     except subprocess.TimeoutExpired:
@@ -145,7 +144,5 @@ class System:
             raise
 
     def remove(self, path: str) -> None:
-        try:
+        with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path(path))
-        except FileNotFoundError:
-            pass

@@ -86,7 +86,7 @@ def _work(system: System, status: dict[str, Any], job: Job) -> None:
         result = {"failed": True, "msg": str(error), "findings": [error.finding]}
     except Exception as error:
         system.write(TRACE_FILE, traceback.format_exc(), mode=0o600)
-        message = "Unexpected {0}: {1} (details in {2} on the node).".format(type(error).__name__, error, TRACE_FILE)
+        message = f"Unexpected {type(error).__name__}: {error} (details in {TRACE_FILE} on the node)."
         result = {"failed": True, "msg": message, "findings": [finding("step-failed", message)]}
     status.update(done=True, result=result, phase="done")
     _write(system, status)

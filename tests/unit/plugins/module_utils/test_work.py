@@ -60,7 +60,8 @@ def test_a_failing_job_reports_its_finding(system, error, check, text):
         raise error
 
     result = run(system, job)["result"]
-    assert result["failed"] and text in result["msg"]
+    assert result["failed"]
+    assert text in result["msg"]
     assert [item["check"] for item in result["findings"]] == [check]
 
 
