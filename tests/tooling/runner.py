@@ -1,0 +1,203 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs the steps of some rings one after another and says at the end what came of each.
+
+A failed step hides no other. The last line is `N passed, N failed, N skipped`, where a pytest
+step counts its tests and every other step counts one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import xml.etree.ElementTree as ET
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from layout import OUTPUT, ROOT, environment
+from steps import CLEANUP, RINGS, STEPS, Step
+
+GRACE_SECONDS = 60
+
+
+class Interrupted(BaseException):
+    """Ctrl-C, or the end of the session that started us."""
+
+
+@dataclass
+class Outcome:
+    step: Step
+    seconds: float
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def word(self) -> str:
+        return "FAILED" if self.failed else "ok" if self.passed else "skipped"
+
+
+def end_group(process: subprocess.Popen[bytes], seconds: float = GRACE_SECONDS) -> None:
+    """Asks a step and its children to stop, gives them time to clean up, then ends them."""
+    for number, patience in ((signal.SIGINT, seconds), (signal.SIGTERM, 10), (signal.SIGKILL, 10)):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        try:
+            process.wait(patience)
+            return
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def run_logged(argv: list[str], log: Path, env: dict[str, str], timeout: float) -> int | None:
+    """Shows and keeps the output of a command; None when it did not end in time."""
+    process = subprocess.Popen(
+        argv, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, start_new_session=True,
+    )  # fmt: skip
+    late = threading.Event()
+
+    def stop_late() -> None:
+        late.set()
+        end_group(process)
+
+    timer = threading.Timer(timeout, stop_late)
+    timer.start()
+    try:
+        assert process.stdout is not None
+        with log.open("wb") as file:
+            for line in process.stdout:
+                file.write(line)
+                sys.stdout.buffer.write(line)
+                sys.stdout.buffer.flush()
+        process.wait()
+    except Interrupted:
+        end_group(process)
+        raise
+    finally:
+        timer.cancel()
+    return None if late.is_set() else process.returncode
+
+
+def read_junit(path: Path) -> tuple[Counter[str], list[str]]:
+    """What pytest counted, and why it left tests out."""
+    counts: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    for case in ET.parse(path).getroot().iter("testcase"):
+        skipped = case.find("skipped")
+        if case.find("failure") is not None or case.find("error") is not None:
+            counts["failed"] += 1
+        elif skipped is not None:
+            counts["skipped"] += 1
+            reasons[(skipped.get("message") or "no reason given").splitlines()[0][:110]] += 1
+        else:
+            counts["passed"] += 1
+    return counts, [f"{count} skipped: {reason}" for reason, count in reasons.most_common()]
+
+
+def run_step(step: Step, folder: Path) -> Outcome:
+    reason = step.left_out()
+    if reason:
+        return Outcome(step, 0, skipped=1, notes=[f"skipped: {reason}"])
+    log, junit = folder / f"{step.name}.log", folder / f"{step.name}.xml"
+    argv = [*step.argv(), f"--junitxml={junit}"] if step.pytest else step.argv()
+    started = time.monotonic()
+    status = run_logged(argv, log, environment(step.venv), step.timeout)
+    outcome = Outcome(step, time.monotonic() - started)
+    good = (0, 5) if step.pytest else (0,)
+    if step.pytest and junit.exists():
+        counts, outcome.notes = read_junit(junit)
+        outcome.passed, outcome.failed = counts["passed"], counts["failed"]
+        outcome.skipped = counts["skipped"]
+    elif status in good:
+        outcome.passed = 0 if step.pytest else 1
+    if status not in good:
+        outcome.failed = outcome.failed or 1
+        ended = f"no end after {step.timeout} s" if status is None else f"exit status {status}"
+        outcome.notes.insert(0, f"{ended}; all of its output: {log}")
+    return outcome
+
+
+def summarise(outcomes: list[Outcome], seconds: float) -> None:
+    width = max([len(o.step.name) for o in outcomes], default=0)
+    print(f"\n{'=' * 30} summary {'=' * 30}")
+    for o in outcomes:
+        counts = f"{o.passed} passed, {o.failed} failed, {o.skipped} skipped"
+        print(f"{o.word:8}{o.step.name:{width + 2}}{o.seconds:7.1f} s  {counts}")
+        for note in o.notes:
+            print(f"{'':10}{note}")
+    print(f"{seconds:.0f} s in all")
+    total = [sum(getattr(o, n) for o in outcomes) for n in ("passed", "failed", "skipped")]
+    print("{} passed, {} failed, {} skipped".format(*total), flush=True)
+
+
+def chosen(rings: list[str], names: list[str]) -> list[Step]:
+    wanted = {ring for name in rings for ring in RINGS[name]}
+    return [s for s in STEPS if (s.name in names if names else s.ring in wanted)]
+
+
+def interrupt(_number: int, _frame: FrameType | None) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    raise Interrupted
+
+
+def clean_up(outcomes: list[Outcome], folder: Path) -> None:
+    """Takes away what steps left behind; only what could not be removed counts."""
+    for step in CLEANUP:
+        if step.left_out() is None:
+            outcome = run_step(step, folder)
+            if outcome.failed:
+                outcomes.append(outcome)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("rings", nargs="*", choices=[*RINGS, []], help="what to run")
+    parser.add_argument("--step", action="append", default=[], help="run only this step")
+    parser.add_argument("--list", action="store_true", help="show the steps and stop")
+    args = parser.parse_args()
+    steps = chosen(args.rings or ["test"], args.step)
+    if args.list:
+        for step in steps:
+            print(f"{step.ring:12}{step.name:24}{' '.join(step.command)}")
+        return 0
+    if not steps:
+        parser.error(f"no such step; known are: {', '.join(s.name for s in STEPS)}")
+    folder = OUTPUT / "steps"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    outcomes: list[Outcome] = []
+    started = time.monotonic()
+    interrupted = False
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+    try:
+        for index, step in enumerate(steps, 1):
+            print(f"\n==> [{index}/{len(steps)}] {step.name}: {step.what}", flush=True)
+            outcomes.append(run_step(step, folder))
+            last = outcomes[-1]
+            print(f"<== {step.name}: {last.word} after {last.seconds:.1f} s", flush=True)
+    except Interrupted:
+        interrupted = True
+        print("\ninterrupted: cleaning up", flush=True)
+    clean_up(outcomes, folder)
+    summarise(outcomes, time.monotonic() - started)
+    if interrupted:
+        return 130
+    return 1 if any(o.failed for o in outcomes) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
