@@ -85,7 +85,12 @@ def test_the_work_outlives_a_killed_starter(system, tmp_path):
         time.sleep(60)
         """
     )
-    starter = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, start_new_session=True)
+    starter = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
     assert starter.stdout.readline() == b"started\n"
     os.killpg(starter.pid, signal.SIGKILL)
     starter.wait()
