@@ -1,14 +1,19 @@
-#!/usr/bin/python3 -SE
+#!/bin/sh
 # Copyright: (c) 2026, ascend.fleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Test double of Huawei's ``npu-smi``: it prints what a JSON state file says, no NPU is involved.
+""":"
+exec "${ASCEND_SIM_PYTHON:-/usr/bin/python3}" -SE "$0" "$@"
+
+Test double of Huawei's ``npu-smi``: it prints what a JSON state file says, no NPU is involved.
 
 One file, standard library only, Python 3.8 or later: copy it to a simulated server as
-``/usr/local/sbin/npu-smi``. State: ``/etc/ascend-sim/state.json`` or ``$ASCEND_SIM_STATE``
-(every key is described in README.md beside this file). Tests import ``default_state``,
-``render_info``, ``values_shown`` and ``damage``. Nothing here is shared with the parser under test.
+``/usr/local/sbin/npu-smi``, mode 0755 (the lines above start Python with fewer imports).
+State: ``/etc/ascend-sim/state.json`` or ``$ASCEND_SIM_STATE``; every key is described in README.md
+beside this file. Tests import ``default_state``, ``render_info``, ``values_shown``, ``damage`` and
+``answer``. Nothing here is shared with the parser under test.
 """
+
 from __future__ import annotations
 
 import json
@@ -336,11 +341,11 @@ def _owner(process):
 # ---------------------------------------------------------------------------------------------
 # State
 # ---------------------------------------------------------------------------------------------
-def _by_npu(state):
+def _by_npu(state, missing=False):
     """Chips the tool sees, grouped by NPU in the order of the state."""
     groups = {}
     for chip in state["chips"]:
-        if not chip.get("missing"):
+        if missing or not chip.get("missing"):
             groups.setdefault(chip["npu_id"], []).append(chip)
     return list(groups.values())
 
@@ -608,3 +613,516 @@ def _default_chip(profile, card, chip):
         "bus_id": "NA" if bus is None else "%04X:%02X:%02X.%X" % (0, bus % 256, 0, 0),
     }
     return dict(identity, **dict(profile.values, **(profile.later if chip else {})))
+
+
+# ---------------------------------------------------------------------------------------------
+# The other queries of `npu-smi info`
+# ---------------------------------------------------------------------------------------------
+# What a family prints besides the values of a chip. product None: the query is unsupported.
+FAMILIES = {
+    "310": {"freq": 680, "current_freq": 680, "cores": 2, "device_id": "0xD100"},
+    "310P": {
+        "freq": 1080,
+        "current_freq": 960,
+        "cores": 8,
+        "device_id": "0xD500",
+        "product": "Atlas 300I Duo",
+        "mcu": True,
+        "mcu_power_w": 45.2,
+        "total_ddr_mb": 49152,
+        "ddr_clock": 451,
+    },
+    "310B": {"freq": 1500, "current_freq": 1500, "cores": 1, "device_id": "0xD105"},
+    "910A": {"freq": 900, "current_freq": 900, "cores": 30, "device_id": "0xD801"},
+    "A2": {"freq": 1800, "current_freq": 800, "cores": 24, "device_id": "0xD802", "mcu": True},
+    "A3": {
+        "freq": 1800,
+        "current_freq": 800,
+        "cores": 24,
+        "device_id": "0xD803",
+        "mcu": True,
+        "npu_name": "9392",
+    },
+    "A5": {
+        "freq": 1650,
+        "current_freq": 100,
+        "cores": 32,
+        "device_id": "0xD806",
+        "npu_name": "9579",
+        "hbm_clock": 3200,
+        "hbm_maker": "0x5A",
+    },
+}
+_FAMILY_DEFAULTS = {
+    "product": None,
+    "npu_name": "",
+    "mcu": False,
+    "mcu_temp_c": 38,
+    "mcu_power_w": "NA",
+    "total_ddr_mb": 0,
+    "ddr_clock": 0,
+    "hbm_clock": 1600,
+    "hbm_temp_c": 52,
+    "hbm_maker": "0x56",
+    "board_id": "0x02",
+    "serial": "SIM",
+    "product_name": "simulated card",
+    "error_code": "NA",
+    "error_information": "NA",
+}
+
+# Rows of a paragraph: (label, template over the chip's view).
+_RATES_HBM = (("Memory Usage Rate(%)", "{ddr_pct}"), ("HBM Usage Rate(%)", "{hbm_pct}"))
+_RATES_DDR = (("Memory Usage Rate(%)", "{ddr_pct}"),)
+_AICORE = (
+    ("Aicore Usage Rate(%)", "{aicore_pct}"),
+    ("Aicore Freq(MHZ)", "{freq}"),
+    ("Aicore curFreq(MHZ)", "{current_freq}"),
+)
+_COUNT = (("Aicore Count", "{cores}"),)
+_TEMPERATURE = (("Temperature(C)", "{temp_c}"),)
+_POWER = (("NPU Real-time Power(W)", "{power}"),)
+_DDR_USAGE = (
+    ("DDR Capacity(MB)", "{memory_total_mb}"),
+    ("DDR Usage Rate(%)", "{ddr_pct}"),
+    ("DDR Hugepages Total(page)", "{hugepages_total}"),
+    ("DDR Hugepages Usage Rate(%)", "{hugepages_pct}"),
+)
+_HBM_USAGE = (("HBM Capacity(MB)", "{hbm_total_mb}"), ("HBM Usage Rate(%)", "{hbm_pct}"))
+_CORE_USAGE = (("Aicore Usage Rate(%)", "{aicore_pct}"),)
+_CPU_USAGE = (("Aicpu Usage Rate(%)", "0"), ("Ctrlcpu Usage Rate(%)", "0"))
+_BANDWIDTH = (("DDR Bandwidth Usage Rate(%)", "0"), ("HBM Bandwidth Usage Rate(%)", "0"))
+_VIDEO = (
+    ("DDR Bandwidth Usage Rate(%)", "51"),
+    ("DVPP VDEC Usage Rate(%)", "0"),
+    ("DVPP VPC Usage Rate(%)", "0"),
+    ("DVPP VENC Usage Rate(%)", "0"),
+    ("DVPP JPEGE Usage Rate(%)", "0"),
+    ("DVPP JPEGD Usage Rate(%)", "0"),
+)
+_DDR_MEMORY = (
+    ("DDR Capacity(MB)", "{memory_total_mb}"),
+    ("DDR Clock Speed(MHz)", "{ddr_clock}"),
+)
+_HBM_MEMORY = (
+    ("HBM Capacity(MB)", "{hbm_total_mb}"),
+    ("HBM Clock Speed(MHz)", "{hbm_clock}"),
+    ("HBM Temperature(C)", "{hbm_temp_c}"),
+    ("HBM Manufacturer ID", "{hbm_maker}"),
+)
+_MCU = (("Chip Name", "mcu"),)
+
+# kind -> family -> rows of a chip; "" stands for every family not named. A pair of row sets
+# adds the paragraph of the management chip.
+REPORTS = {
+    "common": {
+        "": (_RATES_HBM + _AICORE + _COUNT + _TEMPERATURE + _POWER, _MCU + _TEMPERATURE),
+        "310P": (_RATES_DDR + _AICORE + _TEMPERATURE, _MCU + _TEMPERATURE + _POWER),
+        "310B": (_RATES_DDR + _AICORE + _COUNT + _TEMPERATURE + _POWER, ()),
+        "310": (_RATES_DDR + _AICORE + _TEMPERATURE, ()),
+    },
+    "usages": {
+        "": (
+            _DDR_USAGE
+            + _HBM_USAGE
+            + _CORE_USAGE
+            + (("Aivector Usage Rate(%)", "0"),)
+            + _CPU_USAGE
+            + _BANDWIDTH,
+            (),
+        ),
+        "910A": (_DDR_USAGE + _HBM_USAGE + _CORE_USAGE + _CPU_USAGE + _BANDWIDTH, ()),
+        "310P": (
+            _DDR_USAGE + _CORE_USAGE + _CPU_USAGE + (("Vectorcore Usage Rate(%)", "0"),) + _VIDEO,
+            (),
+        ),
+        "310B": (_DDR_USAGE + _CORE_USAGE + _CPU_USAGE, ()),
+        "310": (_DDR_USAGE + _CORE_USAGE + _CPU_USAGE, ()),
+    },
+    "memory": {
+        "": (_DDR_MEMORY + _HBM_MEMORY, ()),
+        "310P": ((("Total DDR Capacity(MB)", "{total_ddr_mb}"),) + _DDR_MEMORY, ()),
+        "310B": (_DDR_MEMORY, ()),
+        "310": (_DDR_MEMORY, ()),
+    },
+    "health": {"": ((("Health", "{health}"),), (("Health", "OK"), ("Chip Name", "MCU")))},
+    "product": {"": ((("Product Type", "{product}"),), ())},
+}
+PRODUCT_OF_CARD = (("Product Name", "{product_name}"), ("Serial Number", "{serial}"))
+HEALTH_OF_CHIP = (
+    ("Health Status", "{health}"),
+    ("Error Code", "{error_code}"),
+    ("Error Information", "{error_information}"),
+)
+BOARD_OF_CARD = (
+    ("Software Version", "{driver_version}"),
+    ("Firmware Version", "{firmware_version}"),
+    ("Compatibility", "OK"),
+    ("Board ID", "{board_id}"),
+    ("PCB ID", "A"),
+    ("BOM ID", "1"),
+    ("PCIe Bus Info", "{bus}"),
+    ("Slot ID", "{npu_id}"),
+    ("Class ID", "NA"),
+    ("PCI Vendor ID", "0x19E5"),
+    ("PCI Device ID", "{device_id}"),
+    ("Subsystem Vendor ID", "0x0200"),
+    ("Subsystem Device ID", "0x0100"),
+)
+_IDENTITY = {
+    "": (("Chip ID", "{chip_id}"), ("Chip Type", "Ascend"), ("Chip Name", "{name}")),
+    "A3": (("NPU Name", "{npu_name}"), ("Chip ID", "{chip_id}"), ("Chip Name", "{name}")),
+    "A5": (("NPU Name", "{npu_name}"), ("Chip Name", "{name}")),
+}
+BOARD_OF_CHIP = (
+    ("Chip Version", "V1"),
+    ("Board ID", "{board_id}"),
+    ("PCB ID", "NA"),
+    ("BOM ID", "1"),
+    ("VDie ID", "00000000 00000000 00000000 00000000 {logic_id:08X}"),
+    ("NDie ID", "00000000 00000000 00000000 00000001 {logic_id:08X}"),
+    ("Chip Position ID", "{chip_id}"),
+    ("PCIe Bus Info", "{bus}"),
+    ("Firmware Version", "{firmware_version}"),
+)
+# Types the real tool knows and this double does not model.
+OTHER_TYPES = (
+    "flash sensors temp power volt mac-addr ecc ip sys-time i2c_check work-mode ecc-enable "
+    "p2p-enable ssh-enable license customized-info device-share nve-level aicpu-config pcie-err "
+    "mcu-monitor err-count boot-area vnpu-mode info-vnpu vnpu-svm cpu-num-cfg phyid-remap topo "
+    "first-power-on-date vnpu-cfg-recover key-manage template-info pkcs-enable p2p-mem-cfg "
+    "pwm-mode pwm-duty-ratio boot-select"
+).split()
+
+BAD_PARAMETER, NO_DEVICE, UNSUPPORTED = -8001, -8008, -8255
+USAGE = """\
+npu-smi (test double of ascend.fleet)
+  npu-smi info                         table of all NPUs and their processes
+  npu-smi info -l                      NPUs and their number of chips
+  npu-smi info -m                      ids of NPU, chip and logic device
+  npu-smi info -t TYPE -i NPU [-c CHIP]
+                                       TYPE: board common usages memory health product proc-mem
+  npu-smi info -h, npu-smi -h          this text
+  npu-smi -v                           version
+"""
+
+
+def _line(label, value):
+    return "\t%-30s : %s\n" % (label, value)
+
+
+def _rows(rows, view):
+    return "".join(_line(label, template.format(**view)) for label, template in rows)
+
+
+def _percent(used, total):
+    return used * 100 // total if used and total else 0
+
+
+def _family(state):
+    family = dict(_FAMILY_DEFAULTS, **FAMILIES[state.get("family", "A2")])
+    family.update(state.get("family_values") or {})
+    return family
+
+
+def _view(state, chip):
+    """Everything a template may name."""
+    view = dict(_family(state), **chip)
+    view.update(
+        driver_version=state.get("driver_version", state["tool_version"]),
+        firmware_version=state.get("firmware_version", "NA"),
+        bus=_text(chip.get("bus_id")),
+        power=_power(chip),
+        health=_health(chip) or "UNKNOWN",
+        ddr_pct=_percent(chip.get("memory_used_mb"), chip.get("memory_total_mb")),
+        hbm_pct=_percent(chip.get("hbm_used_mb"), chip.get("hbm_total_mb")),
+        hugepages_pct=_percent(chip.get("hugepages_used"), chip.get("hugepages_total")),
+    )
+    view.setdefault("logic_id", 0)
+    return view
+
+
+def _list(state):
+    """``info -l``. A chip marked missing still counts here, unlike in the table."""
+    groups = _by_npu(state, missing=True)
+    paragraphs = [_line("Total Count", state.get("total_count", len(groups)))]
+    for chips in groups:
+        text = _line("NPU ID", chips[0]["npu_id"])
+        if state.get("family") == "A5":
+            text += _rows(PRODUCT_OF_CARD, _view(state, chips[0]))
+        else:
+            text += _line("Chip Count", len(chips))
+        paragraphs.append(text)
+    return "\n".join(paragraphs), 0
+
+
+_MAPPINGS = {
+    "": ("NPU ID", "Chip ID", "Chip Logic ID", "Chip Name"),
+    "A3": ("NPU ID", "Chip ID", "Chip Logic ID", "Chip Phy-ID", "Chip Name"),
+    "A5": ("NPU ID", "Slot ID", "Chip ID", "Chip Phy-ID", "Chip Name"),
+}
+
+
+def _mapping(state):
+    """``info -m``: fixed columns of 31 characters."""
+    groups = _by_npu(state)
+    if not groups:
+        return "There is no NPU card on this server.\n", NO_DEVICE
+    columns = _MAPPINGS.get(state.get("family"), _MAPPINGS[""])
+    lines = [" ".join("%-30s" % column for column in columns)]
+    for chips in groups:
+        for chip in chips:
+            name = chip["name"]
+            values = {
+                "NPU ID": chip["npu_id"],
+                "Slot ID": chip["npu_id"],
+                "Chip ID": chip["chip_id"],
+                "Chip Logic ID": chip.get("logic_id"),
+                "Chip Phy-ID": chip.get("phy_id"),
+                "Chip Name": name if name.startswith("Ascend") else "Ascend " + name,
+            }
+            fixed = ["%-30s" % _text(values[column]) for column in columns[:-1]]
+            lines.append(" ".join([*fixed, values["Chip Name"]]))
+        if _family(state)["mcu"]:
+            ids = [chips[0]["npu_id"], chips[-1]["chip_id"] + 1] + ["-"] * (len(columns) - 3)
+            lines.append(" ".join("%-30s" % value for value in [*ids, "Mcu"]))
+    return "".join("\t" + line + "\n" for line in lines), 0
+
+
+def _report(state, kind, npu_id, chip_id):
+    """``info -t kind -i npu [-c chip]``."""
+    if kind in OTHER_TYPES or (kind == "product" and _family(state)["product"] is None):
+        return "This device does not support querying %s.\n" % kind, UNSUPPORTED
+    if kind not in REPORTS and kind not in ("board", "proc-mem"):
+        return "Error parameter of -t\n", BAD_PARAMETER
+    groups = {chips[0]["npu_id"]: chips for chips in _by_npu(state)}
+    if npu_id not in groups:
+        return "Error parameter of -i\n", BAD_PARAMETER
+    chips = groups[npu_id]
+    if chip_id is not None:
+        chips = [chip for chip in chips if chip["chip_id"] == chip_id]
+        if not chips:
+            return "Error parameter of -c\n", BAD_PARAMETER
+    if kind == "board":
+        return _board(state, chips, chip_id is not None), 0
+    if kind == "proc-mem":
+        return _process_memory(state, chips), 0
+    return _paragraphs(state, kind, chips, chip_id is not None), 0
+
+
+def _paragraphs(state, kind, chips, one_chip):
+    """One paragraph a chip. The chip's id leads it in `common` and ends it everywhere else."""
+    family = state.get("family", "A2")
+    rows, mcu_rows = REPORTS[kind].get(family, REPORTS[kind][""])
+    if one_chip:
+        rows = HEALTH_OF_CHIP if kind == "health" else rows
+        return _rows(rows, _view(state, chips[0]))
+    head = _line("NPU ID", chips[0]["npu_id"])
+    if family == "A5":
+        return head + _rows(rows, _view(state, chips[0]))
+    paragraphs = [head + _line("Chip Count", len(chips))]
+    for chip in chips:
+        marker = _line("Chip ID", chip["chip_id"])
+        text = _rows(rows, _view(state, chip))
+        paragraphs.append(marker + text if kind == "common" else text + marker)
+    if mcu_rows and _family(state)["mcu"]:
+        view = _view(state, chips[0])
+        mcu = dict(view, temp_c=view["mcu_temp_c"], power=view["mcu_power_w"])
+        paragraphs.append(_rows(mcu_rows, mcu))
+    return "\n".join(paragraphs)
+
+
+def _board(state, chips, one_chip):
+    view = _view(state, chips[0])
+    text = _line("NPU ID", chips[0]["npu_id"])
+    if one_chip:
+        identity = _IDENTITY.get(state.get("family"), _IDENTITY[""])
+        return text + _rows(identity + BOARD_OF_CHIP, view)
+    return text + _rows(BOARD_OF_CARD, view) + _line("Chip Count", len(chips))
+
+
+def _process_memory(state, chips):
+    shown = _listed(state, chips, PROCESS_TABLES["mb"])
+    if not shown:
+        return "No process in device.\n"
+    return "".join(
+        "Process id:%-8sProcess name:%-18sProcess memory(MB):%s\n"
+        % (process["pid"], process["name"], process.get("memory_mb", 0))
+        for process in shown
+    )
+
+
+# ---------------------------------------------------------------------------------------------
+# Faults
+# ---------------------------------------------------------------------------------------------
+INIT_FAILED = "dcmi module initialize failed. ret is %d\n"
+CODE_TEXTS = {
+    -8020: "DrvMngGetConsoleLogLevel failed. (ret=4)\n"
+    "dcmi model initialized failed, because the device is used. ret is %d\n",
+    -9005: "npu get board type failed. ret is %d\n",
+}
+HELD = {"kind": "code", "code": -8020}
+
+
+def damage(text, faults):
+    """The text as these faults leave it: cut, crlf, trailing_blank, prefix; in their order."""
+    for fault in faults:
+        kind = fault["kind"]
+        if kind == "cut" and "lines" in fault:
+            text = "".join(text.splitlines(True)[: fault["lines"]])
+        elif kind == "cut":
+            data = text.encode("utf-8")[: fault["bytes"]]
+            text = data.decode("utf-8", "ignore")
+        elif kind == "crlf":
+            text = text.replace("\n", "\r\n")
+        elif kind == "trailing_blank":
+            text = text.replace("\n", " \n")
+        elif kind == "prefix":
+            text = "".join(fault.get("text", "> ") + line for line in text.splitlines(True))
+    return text
+
+
+def _active(state, command):
+    faults = list(state.get("faults") or [])
+    if state.get("held"):
+        faults.insert(0, HELD)
+    now = _now() if any("until" in fault for fault in faults) else 0
+    return [
+        fault
+        for fault in faults
+        if command in fault.get("on", [command]) and now < fault.get("until", now + 1)
+    ]
+
+
+def _failure(fault):
+    """(stdout, stderr, status) of a fault that replaces the answer, else None."""
+    kind = fault["kind"]
+    if kind == "code":
+        template = CODE_TEXTS.get(fault["code"], INIT_FAILED)
+        if fault.get("stage") == "execute":
+            template = "Failed to execute npu-smi info. ret is %d.\n"
+        return template % fault["code"], "", fault["code"] & 0xFF
+    if kind == "library":
+        text = (
+            "npu-smi: error while loading shared libraries: %s: cannot open shared object file: "
+            "No such file or directory\n"
+        )
+        return "", text % fault.get("name", "libc_sec.so"), 127
+    if kind == "not_found":
+        return "", "bash: line 1: npu-smi: command not found\n", 127
+    if kind == "text":
+        return fault.get("stdout", ""), fault.get("stderr", ""), fault.get("rc", 0)
+    return None
+
+
+# ---------------------------------------------------------------------------------------------
+# Command line
+# ---------------------------------------------------------------------------------------------
+def answer(state, argv):
+    """(stdout, stderr, exit status) for these arguments; a hang is left to ``main``."""
+    faults = _active(state, _command(argv))
+    for fault in faults:
+        failure = _failure(fault)
+        if failure:
+            return failure
+    text, code = _query(_current(state), argv)
+    for fault in faults:
+        if "rc" in fault:
+            code = fault["rc"]
+    return damage(text, faults), "", code & 0xFF
+
+
+def _options(argv):
+    """{"-t": "board", "-i": "0"}; None when an option lacks its value or is unknown."""
+    options = {}
+    words = list(argv)
+    while words:
+        word = words.pop(0)
+        if word in ("-l", "-m", "-h", "--help"):
+            options[word] = True
+        elif word in ("-t", "-i", "-c", "-p") and words:
+            options[word] = words.pop(0)
+        else:
+            return None
+    return options
+
+
+def _command(argv):
+    """Name of the query, as the "on" list of a fault spells it."""
+    options = _options(argv[1:]) or {}
+    if argv[:1] != ["info"]:
+        return "other"
+    return options.get("-t") or ("-l" if "-l" in options else "-m" if "-m" in options else "info")
+
+
+def _query(state, argv):
+    if argv in ([], ["-h"], ["--help"]):
+        return USAGE, 0
+    if argv == ["-v"]:
+        return "npu-smi version: %s\n" % state["tool_version"], 0
+    options = _options(argv[1:])
+    if argv[0] != "info" or options is None:
+        return "Command or option is not found.\n", BAD_PARAMETER
+    if "-h" in options or "--help" in options:
+        return USAGE, 0
+    if "-l" in options:
+        return _list(state)
+    if "-m" in options:
+        return _mapping(state)
+    if "-t" in options:
+        return _typed(state, options)
+    if options:
+        return "Command or option is not found.\n", BAD_PARAMETER
+    return _info(state), 0
+
+
+def _typed(state, options):
+    numbers = {}
+    for name in ("-i", "-c"):
+        value = options.get(name)
+        if value is not None and not value.isdigit():
+            return "Error parameter of %s\n" % name, BAD_PARAMETER
+        numbers[name] = None if value is None else int(value)
+    if numbers["-i"] is None:
+        return "Error parameter of -i\n", BAD_PARAMETER
+    return _report(state, options["-t"], numbers["-i"], numbers["-c"])
+
+
+def _hang(fault, text):
+    """Print what the tool got to, then wait until somebody kills this process."""
+    import signal
+
+    lines = text.splitlines(True)[: fault.get("after_lines", 0)]
+    sys.stdout.write("".join(lines))
+    sys.stdout.flush()
+    if fault.get("ignore_term"):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while True:
+        signal.pause()
+
+
+def main(argv):
+    path = os.environ.get("ASCEND_SIM_STATE", STATE_FILE)
+    try:
+        with open(path, encoding="utf-8") as stream:
+            state = json.load(stream)
+    except (OSError, ValueError) as error:
+        sys.stderr.write("simulated npu-smi: cannot read the state: %s\n" % error)
+        return 2
+    if state.get("call_log"):
+        with open(state["call_log"], "a", encoding="utf-8") as log:
+            log.write(json.dumps(argv) + "\n")
+    for fault in _active(state, _command(argv)):
+        if fault["kind"] == "slow":
+            __import__("time").sleep(fault["seconds"])
+        if fault["kind"] == "hang":
+            _hang(fault, _query(_current(state), argv)[0])
+    stdout, stderr, status = answer(state, argv)
+    sys.stderr.write(stderr)
+    sys.stdout.buffer.write(stdout.encode("utf-8"))
+    sys.stdout.flush()
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
