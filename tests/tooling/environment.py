@@ -173,9 +173,7 @@ def make_collections(venv: Path) -> Path:
             if not (target / "ansible_collections" / w.folder / "MANIFEST.json").exists()
         ]  # fmt: skip
         if absent:
-            raise SetupError(
-                f"neither Galaxy nor {BUNDLE} gave {', '.join(absent)}: check the proxy settings."
-            )
+            raise SetupError(f"neither Galaxy nor {BUNDLE} gave {', '.join(absent)}: check the proxy settings.")
         target.rename(final)
     return final
 

@@ -191,6 +191,7 @@ def main() -> int:
             print(f"<== {step.name}: {last.word} after {last.seconds:.1f} s", flush=True)
     except Interrupted:
         interrupted = True
+        outcomes.append(Outcome(step, 0, failed=1, notes=["interrupted; later steps did not run"]))
         print("\ninterrupted: cleaning up", flush=True)
     clean_up(outcomes, folder)
     summarise(outcomes, time.monotonic() - started)

@@ -104,9 +104,7 @@ def main() -> int:
     with collection_tree() as tree:
         env["HOME"] = str(prepare_home(env))
         argv = ["ansible-test", *words, "--python", "3.11", "--requirements", "--color", "no"]
-        return subprocess.run(
-            argv, cwd=tree, env=env, stdin=subprocess.DEVNULL, check=False
-        ).returncode
+        return subprocess.run(argv, cwd=tree, env=env, stdin=subprocess.DEVNULL, check=False).returncode
 
 
 if __name__ == "__main__":

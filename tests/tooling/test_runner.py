@@ -1,0 +1,111 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The runner hides no failure, counts what it ran and leaves nothing running."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+TOOLING = Path(__file__).resolve().parent
+HEADER = f"""
+import sys
+from pathlib import Path
+sys.path.insert(0, {str(TOOLING)!r})
+import layout, runner
+from steps import Step
+layout.OUTPUT = runner.OUTPUT = Path(sys.argv.pop(1))
+VENV = Path({sys.prefix!r})
+runner.RINGS = {{"test": ("here",)}}
+def python(name, code, **more):
+    return Step(name, "here", "a try", ("python", "-c", code), venv=VENV, **more)
+"""
+
+
+def script(tmp_path: Path, steps: str) -> list[str]:
+    path = tmp_path / "run.py"
+    path.write_text(f"{HEADER}\n{textwrap.dedent(steps)}\nsys.exit(runner.main())\n")
+    return [sys.executable, str(path), str(tmp_path / "output")]
+
+
+def run(tmp_path: Path, steps: str) -> tuple[int, list[str]]:
+    done = subprocess.run(script(tmp_path, steps), capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("steps", "status", "last"),
+    [
+        ("runner.STEPS = [python('a', 'pass')]", 0, "1 passed, 0 failed, 0 skipped"),
+        (
+            "runner.STEPS = [python('a', 'raise SystemExit(3)'), python('b', 'pass')]",
+            1,
+            "1 passed, 1 failed, 0 skipped",
+        ),
+        (
+            "runner.STEPS = [python('a', 'import time; time.sleep(60)', timeout=1)]",
+            1,
+            "0 passed, 1 failed, 0 skipped",
+        ),
+        (
+            "runner.STEPS = [python('a', 'pass', paths=('absent/*',)), python('b', 'pass')]",
+            0,
+            "1 passed, 0 failed, 1 skipped",
+        ),
+        (
+            "runner.STEPS = [python('a', 'pass')]\nrunner.CLEANUP = [python('left', 'raise SystemExit(1)')]",
+            1,
+            "1 passed, 1 failed, 0 skipped",
+        ),
+    ],
+    ids=["good", "a failure hides no other step", "late", "left out", "cleanup failed"],
+)
+def test_the_last_line_and_the_status(tmp_path: Path, steps: str, status: int, last: str) -> None:
+    returncode, lines = run(tmp_path, steps)
+    assert (returncode, lines[-1]) == (status, last), lines
+
+
+def test_pytest_steps_count_their_tests(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(
+        "import pytest\ndef test_good(): pass\ndef test_bad(): assert 1 == 2\ndef test_left(): pytest.skip('no card')\n"
+    )
+    target = str(tmp_path / "test_it.py")
+    returncode, lines = run(
+        tmp_path,
+        f"runner.STEPS = [Step('p', 'here', 'tests', ('python', '-m', 'pytest', '-q', {target!r},"
+        f" '-c', '/dev/null', '--rootdir', {str(tmp_path)!r}), venv=VENV, pytest=True)]",
+    )
+    assert returncode == 1
+    assert lines[-1] == "1 passed, 1 failed, 1 skipped"
+    assert any("1 skipped: no card" in line for line in lines)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_the_step_and_cleans_up(tmp_path: Path, number: int) -> None:
+    started, cleaned = tmp_path / "started", tmp_path / "cleaned"
+    code = f"import os, pathlib, time; p = pathlib.Path({str(started)!r})"
+    code += "; p.with_suffix('.new').write_text(str(os.getpid()))"
+    code += "; p.with_suffix('.new').rename(p); time.sleep(60)"
+    steps = f"""
+    runner.STEPS = [python('long', {code!r}), python('never', 'pass')]
+    runner.CLEANUP = [python('c', "import pathlib; pathlib.Path({str(cleaned)!r}).touch()")]
+    """
+    with subprocess.Popen(script(tmp_path, steps), stdout=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 30
+        while not started.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(number)
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert cleaned.exists()
+    assert output.splitlines()[-1] == "0 passed, 1 failed, 0 skipped"
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(started.read_text()), 0)
