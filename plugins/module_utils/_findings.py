@@ -69,6 +69,75 @@ CHECKS: dict[str, Check] = {
         "A Python that Ansible can use is on the node.",
         "Install Python 3.8 or newer, or set ansible_python_interpreter.",
     ),
+    # host settings
+    "ca-bundle-missing": Check(
+        ERROR,
+        "The CA bundle that the inventory names is on the node.",
+        "Run the step prepare, with fleet_ca_bundle naming a file on the controller.",
+    ),
+    "directory-blocked": Check(
+        ERROR,
+        "Directories that the inventory names can be made.",
+        "Move away what stands in the way, or name another path.",
+    ),
+    "engine-config-invalid": Check(
+        ERROR,
+        "The engine's configuration file is one JSON object that the engine accepts.",
+        "Correct the file by hand; it is never replaced.",
+    ),
+    "engine-flag-conflict": Check(
+        ERROR,
+        "No engine option is given both as a flag and in daemon.json, which would stop the engine.",
+        "Remove the flag from the engine's unit, or the key from fleet_docker_daemon.",
+    ),
+    "engine-missing": Check(
+        ERROR,
+        "A Docker Engine is installed.",
+        "Run the step prepare, or install the engine by hand and set fleet_docker_manage to false.",
+    ),
+    "engine-start-failed": Check(
+        ERROR, "The Docker Engine starts.", "Read the engine's journal (journalctl -u docker.service) and mend its cause."
+    ),
+    "engine-unknown-os": Check(
+        ERROR,
+        "The packages of the engine are known for the node's operating system.",
+        "Install the Docker Engine by hand, or set fleet_docker_package_dir to a directory of packages on the node.",
+    ),
+    "forwarding-overridden": Check(
+        WARNING,
+        "No other file turns packet forwarding off again.",
+        "Correct the file, or set fleet_sysctl_neutralise to true to have the line commented out.",
+    ),
+    "forwarding-refused": Check(
+        ERROR,
+        "The running kernel lets packet forwarding be turned on.",
+        "Run as root, outside of a container that may not write /proc/sys.",
+    ),
+    "metadata-block-failed": Check(
+        ERROR,
+        "The rules that keep containers from the metadata address can be set.",
+        "Read the message of the firewall program; install iptables or nftables.",
+    ),
+    "metadata-host-network": Check(
+        WARNING,
+        "Containers on the host's network cannot read the metadata address either.",
+        "Use a bridge network, or a kernel with the cgroup match (xt_cgroup, or nft socket cgroupv2).",
+    ),
+    "mount-not-persistent": Check(
+        WARNING,
+        "Storage that services need is mounted again after a reboot.",
+        "Add the mount to /etc/fstab or write a mount unit.",
+    ),
+    "sdk-missing": Check(
+        ERROR,
+        "The node's Python can talk to the engine through the Docker SDK.",
+        "Run the step prepare; without a package index set fleet_sdk_wheels to a directory of wheels on the controller.",
+    ),
+    "systemd-missing": Check(
+        ERROR,
+        "The node is run by systemd.",
+        "Set fleet_docker_manage to false and fleet_metadata_block to unmanaged on nodes without systemd.",
+    ),
 }
 
 
