@@ -36,4 +36,5 @@ def environment(venv: Path = VENV) -> dict[str, str]:
     env["ASCEND_FLEET_CACHE"] = str(CACHE)
     env["ANSIBLE_COLLECTIONS_PATH"] = str(ROOT / "collections")
     env["PYTHONUNBUFFERED"] = "1"
+    env["NO_COLOR"] = "1"
     return env
