@@ -1,0 +1,153 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The verdict: what the records of a run amount to. Pure; private to the collection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import ERROR, WARNING, finding
+
+Records = Mapping[str, Mapping[str, Mapping[str, Any]]]
+
+SCHEMA = 1
+STOP = "stop"
+CONTINUE = "continue"
+
+# The order in which a run passes through its steps; the latest one that saw a service describes it.
+STEPS = ("preflight", "plan", "prepare", "stage", "deploy", "verify", "drift", "teardown", "report")
+_FINDING_KEYS = ("service", "key", "value", "check", "severity", "message", "remedy")
+
+
+class Question(NamedTuple):
+    """What is to be judged."""
+
+    run_id: str
+    step: str
+    hosts: Sequence[str]
+    required: Sequence[str] = ()
+    """Steps every host must have a record of."""
+    final: bool = True
+    proves: bool = True
+    """Whether the run went through what proves success; a run in check mode did not."""
+    check_mode: bool = False
+    failures: Sequence[Mapping[str, Any]] = ()
+    """Findings of the run itself, such as an inventory that does not compile."""
+
+
+def judge(question: Question, records: Records, time: str) -> dict[str, Any]:
+    failures = [_on(None, item) for item in question.failures]
+    hosts: dict[str, dict[str, Any]] = {}
+    broken = _first_broken(records)
+    for host in question.hosts:
+        own = {step: records[step][host] for step in _ordered(records) if host in records[step]}
+        found = list(_findings(own))
+        missing = [step for step in question.required if step not in own]
+        bad = [_on(host, item) for item in found if item["severity"] == ERROR]
+        if question.final and missing and not bad:
+            bad = [_on(host, _no_result(host, missing[0], broken))]
+        failures += bad
+        hosts[host] = {
+            "ok": _answer(bool(bad), not missing, question),
+            "message": bad[0]["message"] if bad else None,
+            **_seen(own),
+            "warnings": _unique(_on(host, item) for item in found if item["severity"] == WARNING),
+        }
+    return {
+        "schema": SCHEMA,
+        "run_id": question.run_id,
+        "step": question.step,
+        "time": time,
+        "check_mode": question.check_mode,
+        "ok": _answer(bool(failures), bool(hosts), question),
+        "hosts": hosts,
+        "failures": _unique(sorted(failures, key=_is_consequence)),
+    }
+
+
+def proceed(verdict: Mapping[str, Any], policy: str) -> list[str]:
+    """The hosts that the run may go on with."""
+    hosts: Mapping[str, Mapping[str, Any]] = verdict["hosts"]
+    if policy == STOP and verdict["failures"]:
+        return []
+    return [host for host, state in hosts.items() if state["ok"] is not False]
+
+
+def _answer(failed: bool, complete: bool, question: Question) -> bool | None:
+    if failed:
+        return False
+    return True if question.final and question.proves and complete else None
+
+
+def _seen(own: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    services: dict[str, Any] = {}
+    for record in own.values():
+        services.update({service["name"]: service for service in record["services"]})
+    return {
+        "unreachable": any(record["unreachable"] for record in own.values()),
+        "changed": any(record["changed"] for record in own.values()),
+        "steps": {step: _state(record) for step, record in own.items()},
+        "services": list(services.values()),
+    }
+
+
+def _state(record: Mapping[str, Any]) -> str:
+    if record["unreachable"]:
+        return "unreachable"
+    if record["failed"] or any(item["severity"] == ERROR for item in record["findings"]):
+        return "failed"
+    return "changed" if record["changed"] else "ok"
+
+
+def _findings(own: Mapping[str, Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
+    for step, record in own.items():
+        yield from record["findings"]
+        if step == "drift":
+            yield from (_drift(action) for action in record["plan"])
+
+
+def _drift(action: Mapping[str, Any]) -> dict[str, Any]:
+    service = action["target"] if action["scope"] == "services" else None
+    return finding(
+        "drift",
+        f"{action['scope']} {action['target']}: {action['action']} would be needed, because {action['reason']}.",
+        service=service,
+        key=f"{action['scope']}.{action['action']}",
+        value=action["target"],
+    )
+
+
+def _no_result(host: str, step: str, broken: str | None) -> dict[str, Any]:
+    because = f" The run stopped after {broken} had failed." if broken and broken != host else ""
+    return finding("no-result", f"There is no result of the step {step} from {host}.{because}", key=step)
+
+
+def _is_consequence(failure: Mapping[str, Any]) -> bool:
+    return bool(failure["check"] == "no-result")
+
+
+def _first_broken(records: Records) -> str | None:
+    for step in _ordered(records):
+        for host, record in records[step].items():
+            if _state(record) in ("failed", "unreachable"):
+                return host
+    return None
+
+
+def _ordered(records: Records) -> list[str]:
+    known = [step for step in STEPS if step in records]
+    return known + sorted(set(records) - set(STEPS))
+
+
+def _on(host: str | None, item: Mapping[str, Any]) -> dict[str, Any]:
+    return {"host": host, **{key: item.get(key) for key in _FINDING_KEYS}}
+
+
+def _unique(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each finding once, however many steps saw it."""
+    seen: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for item in items:
+        seen.setdefault((item["host"], item["service"], item["check"], item["key"], item["message"]), item)
+    return list(seen.values())

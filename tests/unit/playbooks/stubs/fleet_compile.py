@@ -1,0 +1,23 @@
+"""Stands in for fleet_compile: one document a host, whatever the inventory holds."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+
+
+class ActionModule(ActionBase):
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        task_vars = task_vars or {}
+        run = {"id": uuid.uuid4().hex, "owner": f"t@h:{os.getppid()}", "report_dir": task_vars["fleet_report_dir"]}
+        return {
+            "changed": False,
+            "run": run,
+            "documents": {host: {"schema": 1, "node": host} for host in task_vars["ansible_play_hosts_all"]},
+        }
