@@ -54,7 +54,7 @@ def device_defaults(number):
     """A device nobody configured otherwise: up, reachable, without TLS."""
     return {
         "id": number,
-        "ip": "192.168.100.%d" % (10 + number),
+        "ip": f"192.168.100.{10 + number}",
         "netmask": "255.255.255.0",
         "gateway": "192.168.100.1",
         "netdetect": "192.168.100.1",
@@ -129,7 +129,7 @@ def _ports(device):
     rows += [[port[key] for _title, key, _width in PORT_COLUMNS] for port in device["ports"]]
     lines = []
     for row in rows:
-        cells = [" %-*s " % (column[2], value) for column, value in zip(PORT_COLUMNS, row)]
+        cells = [f" {value!s:<{column[2]}} " for column, value in zip(PORT_COLUMNS, row)]
         lines.append("|" + "|".join(cells) + "|\n")
     return rule + lines[0] + rule + "".join(lines[1:]) + rule
 
@@ -139,18 +139,14 @@ def _ping(device, rest):
         return FAILED, 1
     address = rest[1]
     lost = device["link"] != "UP" or address in device["unreachable"]
-    lines = ["device %d PING %s" % (device["id"], address)]
+    lines = [f"device {device['id']} PING {address}"]
     for number in range(PACKETS):
         lines.append(
-            "recv time out seq=%d" % number
-            if lost
-            else "recv seq=%d,time=%.6fms" % (number, 0.137 if number == 0 else 0.046)
+            f"recv time out seq={number}" if lost else f"recv seq={number},time={0.046 if number else 0.137:.6f}ms"
         )
     received = 0 if lost else PACKETS
-    lines.append(
-        "%d packets transmitted, %d received, %.2f%% packet loss"
-        % (PACKETS, received, 100.0 * (PACKETS - received) / PACKETS)
-    )
+    loss = 100.0 * (PACKETS - received) / PACKETS
+    lines.append(f"{PACKETS} packets transmitted, {received} received, {loss:.2f}% packet loss")
     return "".join(line + "\n" for line in lines), 0
 
 
@@ -160,7 +156,7 @@ def main(argv):
         with open(path, encoding="utf-8") as stream:
             state = json.load(stream)
     except (OSError, ValueError) as error:
-        sys.stderr.write("simulated hccn_tool: cannot read the state: %s\n" % error)
+        sys.stderr.write(f"simulated hccn_tool: cannot read the state: {error}\n")
         return 2
     text, status = answer(state, argv)
     sys.stdout.write(text)

@@ -143,17 +143,16 @@ def _layout_of(state):
     layout = LAYOUTS[state["layout"]]
     first = layout.low[0]
     if first[-1][0] == "Phy-ID" and not state.get("show_phy_id"):
-        return layout._replace(low=((("Chip", first[0][1] + first[1][1]),),) + layout.low[1:])
+        chip_only = (("Chip", first[0][1] + first[1][1]),)
+        return layout._replace(low=(chip_only, *layout.low[1:]))
     return layout
 
 
 def _heading(state, layout):
     border = _border(layout.top, "-")
-    title = "| npu-smi %-*sVersion: %s" % (
-        layout.title,
-        state["tool_version"],
-        state.get("driver_version", state["tool_version"]),
-    )
+    tool_version = state["tool_version"]
+    driver_version = state.get("driver_version", tool_version)
+    title = f"| npu-smi {tool_version:<{layout.title}}Version: {driver_version}"
     return [
         "+" + "-" * (len(border) - 2) + "+",
         title.ljust(len(border) - 1) + "|",
@@ -218,7 +217,7 @@ def _text(value):
 
 def _power(chip):
     power = chip.get("power_w")
-    return "%.1f" % power if isinstance(power, (int, float)) else _text(power)
+    return f"{power:.1f}" if isinstance(power, (int, float)) else _text(power)
 
 
 def _health(chip):
@@ -265,10 +264,10 @@ def _process_cells(layout):
     """Cells of the process table's borders: those of the chip table, the A5's first two as one."""
     top = layout.top
     if len(top) == 4:
-        first = ((("NPU ID", sum(width for cell in top[:2] for _label, width in cell) + 2),),)
-        return first + top[2:]
-    first = sum(width for _label, width in top[0])
-    return ((("NPU", 8), ("Chip", first - 8)),) + top[1:]
+        width = sum(width for cell in top[:2] for _label, width in cell) + 2
+        return ((("NPU ID", width),), *top[2:])
+    width = sum(width for _label, width in top[0])
+    return ((("NPU", 8), ("Chip", width - 8)), *top[1:])
 
 
 def _process_columns(layout, table):
@@ -277,9 +276,9 @@ def _process_columns(layout, table):
     columns = []
     for label, width in table.columns:
         if width is None:
-            width = room - sum(n + 2 for _text_, n in columns) - 1
+            width = room - sum(taken + 2 for _label, taken in columns) - 1
         columns.append((label, width))
-    return cells[:1] + ((("Process id", cells[1][0][1]),),) + tuple(((c),) for c in columns)
+    return (cells[0], (("Process id", cells[1][0][1]),), *((column,) for column in columns))
 
 
 def _process_table(state, layout):
@@ -287,7 +286,7 @@ def _process_table(state, layout):
     if variant == "none":
         return []
     if variant == "container" and len(_border(layout.top, "-")) < 116:
-        raise ValueError("layout %s has no room for the container column" % state["layout"])
+        raise ValueError(f"layout {state['layout']} has no room for the container column")
     table = PROCESS_TABLES[variant]
     cells = _process_cells(layout)
     columns = _process_columns(layout, table)
@@ -299,7 +298,7 @@ def _process_table(state, layout):
         for process in shown:
             lines.append(_row(_process_values(columns, process, state["layout"])))
         if not shown:
-            text = "| No running processes found in NPU %d" % chips[0]["npu_id"]
+            text = f"| No running processes found in NPU {chips[0]['npu_id']}"
             lines.append(text.ljust(len(rule) - 1) + "|")
         lines.append(rule)
     return lines
@@ -432,7 +431,7 @@ def _chip_shown(chip, layout):
         "aicore_pct": chip.get("aicore_pct"),
     }
     if shown["power_w"] is not None:
-        shown["power_w"] = float("%.1f" % shown["power_w"])
+        shown["power_w"] = float(f"{shown['power_w']:.1f}")
     for label, (key, _column) in PAIRS.items():
         for side in ("_used", "_total"):
             shown[key + side + _unit(key)] = column(label, key + side + _unit(key))
@@ -490,47 +489,21 @@ def _910_old(name, layout, memory):
     return Soc(layout, "910A", name, 1, 0, _a2_bus, values, {})
 
 
+_310_IDLE = _idle(12.8, 46, (2621, 8192), None)
+_310P_IDLE = _idle("NA", 47, (1807, 21527), None)
+_DUO_IDLE = _idle("NA", 51, (1529, 44280), None)
+_DUO_SECOND = {"memory_used_mb": 1411, "memory_total_mb": 43693}
+_310B_IDLE = _idle(8.7, 55, (3628, 15609), None, hugepages=(15, 15))
+_A3_IDLE = _idle(178.9, 36, (0, 0), (3412, 65536))
+_A3_SECOND = {"power_w": "-", "hbm_used_mb": 3189}
+_950PR_IDLE = _idle(187.1, 46, (0, 0), (5413, 131072))
+_950DT_IDLE = _idle(380.7, 44, (0, 0), (6632, 86016))
+
 SOCS = {
-    "310": Soc(
-        "L1",
-        "310",
-        "310",
-        4,
-        2048,
-        lambda card, chip: 0x81 + 4 * card + chip,
-        _idle(12.8, 46, (2621, 8192), None),
-        {},
-    ),
-    "310P3": Soc(
-        "L4",
-        "310P",
-        "310P3",
-        1,
-        0,
-        lambda card, _chip: 0x01 + card,
-        _idle("NA", 47, (1807, 21527), None),
-        {},
-    ),
-    "310P3-duo": Soc(
-        "L4",
-        "310P",
-        "310P3",
-        2,
-        1,
-        lambda card, _chip: 0x01 + card,
-        _idle("NA", 51, (1529, 44280), None),
-        {"memory_used_mb": 1411, "memory_total_mb": 43693},
-    ),
-    "310B4": Soc(
-        "L4",
-        "310B",
-        "310B4",
-        1,
-        0,
-        lambda _card, _chip: None,
-        _idle(8.7, 55, (3628, 15609), None, hugepages=(15, 15)),
-        {},
-    ),
+    "310": Soc("L1", "310", "310", 4, 2048, lambda card, chip: 0x81 + 4 * card + chip, _310_IDLE, {}),
+    "310P3": Soc("L4", "310P", "310P3", 1, 0, lambda card, _chip: 0x01 + card, _310P_IDLE, {}),
+    "310P3-duo": Soc("L4", "310P", "310P3", 2, 1, lambda card, _chip: 0x01 + card, _DUO_IDLE, _DUO_SECOND),
+    "310B4": Soc("L4", "310B", "310B4", 1, 0, lambda _card, _chip: None, _310B_IDLE, {}),
     "910A": _910_old("910A", "L2", (1809, 15079)),
     "910B": _910_old("910B", "L3", (1820, 15137)),
     "910ProB": _910_old("910ProB", "L3", (1820, 15137)),
@@ -540,36 +513,9 @@ SOCS = {
     "910B3": _a2("910B3", 65536, 3314),
     "910B4": _a2("910B4", 32768, 2871),
     "910B4-1": _a2("910B4-1", 65536, 3390),
-    "A3": Soc(
-        "L3",
-        "A3",
-        "Ascend910",
-        2,
-        0,
-        lambda card, chip: 0x9D - 4 * card + 2 * chip,
-        _idle(178.9, 36, (0, 0), (3412, 65536)),
-        {"power_w": "-", "hbm_used_mb": 3189},
-    ),
-    "950PR": Soc(
-        "L5",
-        "A5",
-        "Ascend950PR",
-        1,
-        0,
-        lambda card, _chip: (0x01, 0x11, 0x61, 0x71, 0x81, 0x91, 0xE1, 0xF1)[card % 8] + card // 8,
-        _idle(187.1, 46, (0, 0), (5413, 131072)),
-        {},
-    ),
-    "950DT": Soc(
-        "L5w",
-        "A5",
-        "Ascend950DT",
-        1,
-        0,
-        lambda _card, _chip: None,
-        _idle(380.7, 44, (0, 0), (6632, 86016)),
-        {},
-    ),
+    "A3": Soc("L3", "A3", "Ascend910", 2, 0, lambda card, chip: 0x9D - 4 * card + 2 * chip, _A3_IDLE, _A3_SECOND),
+    "950PR": Soc("L5", "A5", "Ascend950PR", 1, 0, lambda card, _chip: 0x01 + 0x10 * card, _950PR_IDLE, {}),
+    "950DT": Soc("L5w", "A5", "Ascend950DT", 1, 0, lambda _card, _chip: None, _950DT_IDLE, {}),
 }
 
 
@@ -588,11 +534,7 @@ def default_state(soc, cards=8, layout=None, tool_version=None, driver_version=N
         "firmware_version": "7.7.0.1.231",
         "show_phy_id": profile.family == "A3",
         "count_process_memory": True,
-        "chips": [
-            _default_chip(profile, card, chip)
-            for card in range(cards)
-            for chip in range(profile.chips)
-        ],
+        "chips": [_default_chip(profile, card, chip) for card in range(cards) for chip in range(profile.chips)],
         "processes": [],
         "faults": [],
     }
@@ -610,7 +552,7 @@ def _default_chip(profile, card, chip):
         "phy_id": number,
         "name": profile.name,
         "health": "OK",
-        "bus_id": "NA" if bus is None else "%04X:%02X:%02X.%X" % (0, bus % 256, 0, 0),
+        "bus_id": "NA" if bus is None else f"0000:{bus % 256:02X}:00.0",
     }
     return dict(identity, **dict(profile.values, **(profile.later if chip else {})))
 
@@ -619,39 +561,16 @@ def _default_chip(profile, card, chip):
 # The other queries of `npu-smi info`
 # ---------------------------------------------------------------------------------------------
 # What a family prints besides the values of a chip. product None: the query is unsupported.
+_DUO_CARD = {"product": "Atlas 300I Duo", "mcu_power_w": 45.2, "total_ddr_mb": 49152, "ddr_clock": 451}
+_950_CARD = {"npu_name": "9579", "hbm_clock": 3200, "hbm_maker": "0x5A"}
 FAMILIES = {
     "310": {"freq": 680, "current_freq": 680, "cores": 2, "device_id": "0xD100"},
-    "310P": {
-        "freq": 1080,
-        "current_freq": 960,
-        "cores": 8,
-        "device_id": "0xD500",
-        "product": "Atlas 300I Duo",
-        "mcu": True,
-        "mcu_power_w": 45.2,
-        "total_ddr_mb": 49152,
-        "ddr_clock": 451,
-    },
+    "310P": {"freq": 1080, "current_freq": 960, "cores": 8, "device_id": "0xD500", "mcu": True, **_DUO_CARD},
     "310B": {"freq": 1500, "current_freq": 1500, "cores": 1, "device_id": "0xD105"},
     "910A": {"freq": 900, "current_freq": 900, "cores": 30, "device_id": "0xD801"},
     "A2": {"freq": 1800, "current_freq": 800, "cores": 24, "device_id": "0xD802", "mcu": True},
-    "A3": {
-        "freq": 1800,
-        "current_freq": 800,
-        "cores": 24,
-        "device_id": "0xD803",
-        "mcu": True,
-        "npu_name": "9392",
-    },
-    "A5": {
-        "freq": 1650,
-        "current_freq": 100,
-        "cores": 32,
-        "device_id": "0xD806",
-        "npu_name": "9579",
-        "hbm_clock": 3200,
-        "hbm_maker": "0x5A",
-    },
+    "A3": {"freq": 1800, "current_freq": 800, "cores": 24, "device_id": "0xD803", "mcu": True, "npu_name": "9392"},
+    "A5": {"freq": 1650, "current_freq": 100, "cores": 32, "device_id": "0xD806", **_950_CARD},
 }
 _FAMILY_DEFAULTS = {
     "product": None,
@@ -723,12 +642,7 @@ REPORTS = {
     },
     "usages": {
         "": (
-            _DDR_USAGE
-            + _HBM_USAGE
-            + _CORE_USAGE
-            + (("Aivector Usage Rate(%)", "0"),)
-            + _CPU_USAGE
-            + _BANDWIDTH,
+            _DDR_USAGE + _HBM_USAGE + _CORE_USAGE + (("Aivector Usage Rate(%)", "0"),) + _CPU_USAGE + _BANDWIDTH,
             (),
         ),
         "910A": (_DDR_USAGE + _HBM_USAGE + _CORE_USAGE + _CPU_USAGE + _BANDWIDTH, ()),
@@ -741,7 +655,7 @@ REPORTS = {
     },
     "memory": {
         "": (_DDR_MEMORY + _HBM_MEMORY, ()),
-        "310P": ((("Total DDR Capacity(MB)", "{total_ddr_mb}"),) + _DDR_MEMORY, ()),
+        "310P": ((("Total DDR Capacity(MB)", "{total_ddr_mb}"), *_DDR_MEMORY), ()),
         "310B": (_DDR_MEMORY, ()),
         "310": (_DDR_MEMORY, ()),
     },
@@ -792,7 +706,7 @@ OTHER_TYPES = (
     "mcu-monitor err-count boot-area vnpu-mode info-vnpu vnpu-svm cpu-num-cfg phyid-remap topo "
     "first-power-on-date vnpu-cfg-recover key-manage template-info pkcs-enable p2p-mem-cfg "
     "pwm-mode pwm-duty-ratio boot-select"
-).split()
+)
 
 BAD_PARAMETER, NO_DEVICE, UNSUPPORTED = -8001, -8008, -8255
 USAGE = """\
@@ -808,7 +722,7 @@ npu-smi (test double of ascend.fleet)
 
 
 def _line(label, value):
-    return "\t%-30s : %s\n" % (label, value)
+    return f"\t{label:<30} : {value}\n"
 
 
 def _rows(rows, view):
@@ -863,13 +777,17 @@ _MAPPINGS = {
 }
 
 
+def _columns(values):
+    return " ".join(f"{value!s:<30}" for value in values)
+
+
 def _mapping(state):
     """``info -m``: fixed columns of 31 characters."""
     groups = _by_npu(state)
     if not groups:
         return "There is no NPU card on this server.\n", NO_DEVICE
     columns = _MAPPINGS.get(state.get("family"), _MAPPINGS[""])
-    lines = [" ".join("%-30s" % column for column in columns)]
+    lines = [_columns(columns)]
     for chips in groups:
         for chip in chips:
             name = chip["name"]
@@ -881,18 +799,18 @@ def _mapping(state):
                 "Chip Phy-ID": chip.get("phy_id"),
                 "Chip Name": name if name.startswith("Ascend") else "Ascend " + name,
             }
-            fixed = ["%-30s" % _text(values[column]) for column in columns[:-1]]
-            lines.append(" ".join([*fixed, values["Chip Name"]]))
+            fixed = _columns(_text(values[column]) for column in columns[:-1])
+            lines.append(f"{fixed} {values['Chip Name']}")
         if _family(state)["mcu"]:
             ids = [chips[0]["npu_id"], chips[-1]["chip_id"] + 1] + ["-"] * (len(columns) - 3)
-            lines.append(" ".join("%-30s" % value for value in [*ids, "Mcu"]))
+            lines.append(_columns([*ids, "Mcu"]))
     return "".join("\t" + line + "\n" for line in lines), 0
 
 
 def _report(state, kind, npu_id, chip_id):
     """``info -t kind -i npu [-c chip]``."""
-    if kind in OTHER_TYPES or (kind == "product" and _family(state)["product"] is None):
-        return "This device does not support querying %s.\n" % kind, UNSUPPORTED
+    if kind in OTHER_TYPES.split() or (kind == "product" and _family(state)["product"] is None):
+        return f"This device does not support querying {kind}.\n", UNSUPPORTED
     if kind not in REPORTS and kind not in ("board", "proc-mem"):
         return "Error parameter of -t\n", BAD_PARAMETER
     groups = {chips[0]["npu_id"]: chips for chips in _by_npu(state)}
@@ -946,8 +864,8 @@ def _process_memory(state, chips):
     if not shown:
         return "No process in device.\n"
     return "".join(
-        "Process id:%-8sProcess name:%-18sProcess memory(MB):%s\n"
-        % (process["pid"], process["name"], process.get("memory_mb", 0))
+        f"Process id:{process['pid']:<8}Process name:{process['name']:<18}"
+        f"Process memory(MB):{process.get('memory_mb', 0)}\n"
         for process in shown
     )
 
@@ -987,11 +905,7 @@ def _active(state, command):
     if state.get("held"):
         faults.insert(0, HELD)
     now = _now() if any("until" in fault for fault in faults) else 0
-    return [
-        fault
-        for fault in faults
-        if command in fault.get("on", [command]) and now < fault.get("until", now + 1)
-    ]
+    return [fault for fault in faults if command in fault.get("on", [command]) and now < fault.get("until", now + 1)]
 
 
 def _failure(fault):
@@ -1059,7 +973,7 @@ def _query(state, argv):
     if argv in ([], ["-h"], ["--help"]):
         return USAGE, 0
     if argv == ["-v"]:
-        return "npu-smi version: %s\n" % state["tool_version"], 0
+        return f"npu-smi version: {state['tool_version']}\n", 0
     options = _options(argv[1:])
     if argv[0] != "info" or options is None:
         return "Command or option is not found.\n", BAD_PARAMETER
@@ -1081,7 +995,7 @@ def _typed(state, options):
     for name in ("-i", "-c"):
         value = options.get(name)
         if value is not None and not value.isdigit():
-            return "Error parameter of %s\n" % name, BAD_PARAMETER
+            return f"Error parameter of {name}\n", BAD_PARAMETER
         numbers[name] = None if value is None else int(value)
     if numbers["-i"] is None:
         return "Error parameter of -i\n", BAD_PARAMETER
@@ -1092,11 +1006,11 @@ def _hang(fault, text):
     """Print what the tool got to, then wait until somebody kills this process."""
     import signal
 
+    if fault.get("ignore_term"):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     lines = text.splitlines(True)[: fault.get("after_lines", 0)]
     sys.stdout.write("".join(lines))
     sys.stdout.flush()
-    if fault.get("ignore_term"):
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     while True:
         signal.pause()
 
@@ -1107,7 +1021,7 @@ def main(argv):
         with open(path, encoding="utf-8") as stream:
             state = json.load(stream)
     except (OSError, ValueError) as error:
-        sys.stderr.write("simulated npu-smi: cannot read the state: %s\n" % error)
+        sys.stderr.write(f"simulated npu-smi: cannot read the state: {error}\n")
         return 2
     if state.get("call_log"):
         with open(state["call_log"], "a", encoding="utf-8") as log:
