@@ -64,6 +64,81 @@ CHECKS: dict[str, Check] = {
         "The cards of a service have the free memory that it will ask for.",
         "Stop what uses the card, or lower gpu_memory_utilization.",
     ),
+    # containers
+    "card-held": Check(
+        ERROR,
+        "No other container holds the cards that a service asks for.",
+        "Stop that container, allow it to be stopped by naming it in fleet_release, or ask for other cards.",
+    ),
+    "container-changed": Check(
+        ERROR,
+        "A container that must not be recreated still is what it shall be.",
+        "Set on_change to recreate, or take the change back.",
+    ),
+    "container-exited": Check(
+        ERROR,
+        "The process of a service keeps running.",
+        "Read the last lines of its log in the message and mend what they name.",
+    ),
+    "container-foreign": Check(
+        ERROR,
+        "The name of a service is not taken by a container that somebody else made.",
+        "Rename the service, or remove that container by hand if nobody needs it.",
+    ),
+    "container-not-ready": Check(
+        ERROR,
+        "A service answers its probe in time.",
+        "Read the log of the container; raise the probe's timeout if it only needs longer.",
+    ),
+    "device-missing": Check(
+        ERROR,
+        "The device nodes that a container is given are on the node.",
+        "Correct the path, or load the driver that makes the device.",
+    ),
+    "engine-refused": Check(
+        ERROR,
+        "The container engine carries out what it is asked to do.",
+        "Mend what the engine's message names, then run again.",
+    ),
+    "engine-unavailable": Check(
+        ERROR, "The container engine answers.", "Start the container engine; its log says why it is down."
+    ),
+    "image-missing": Check(
+        ERROR,
+        "The image of a service is on the node before its container is made.",
+        "Stage the image (registry or archive), or correct its reference.",
+    ),
+    "memory-exceeded": Check(
+        ERROR,
+        "Memory and shared memory of all services fit into the node.",
+        "Lower memory or shm_size, or move a service to another node.",
+    ),
+    "mount-forbidden": Check(
+        ERROR,
+        "Nothing is mounted over the files that the image brings in its home directory.",
+        "Mount it elsewhere and point the program there.",
+    ),
+    "mount-missing": Check(
+        ERROR,
+        "What a container mounts is on the node.",
+        "Correct the source, mount the storage that holds it, or let it be made with create.",
+    ),
+    "network-missing": Check(
+        ERROR, "The network that a container joins exists.", "Create the network or correct its name."
+    ),
+    "option-invalid": Check(
+        ERROR, "Every option of a container has a usable value.", "Correct the value; the documentation shows its form."
+    ),
+    "port-taken": Check(
+        ERROR,
+        "The ports that a service publishes are free on the node.",
+        "Choose another port, or stop what listens there.",
+    ),
+    "sdk-missing": Check(
+        ERROR,
+        "The Docker SDK for Python works on a node where containers are changed.",
+        "Run the prepare step, which installs it, or name a folder that holds it in sdk_folder.",
+    ),
     "python-missing": Check(
         ERROR,
         "A Python that Ansible can use is on the node.",
@@ -96,7 +171,9 @@ CHECKS: dict[str, Check] = {
         "Run the step prepare, or install the engine by hand and set fleet_docker_manage to false.",
     ),
     "engine-start-failed": Check(
-        ERROR, "The Docker Engine starts.", "Read the engine's journal (journalctl -u docker.service) and mend its cause."
+        ERROR,
+        "The Docker Engine starts.",
+        "Read the engine's journal (journalctl -u docker.service) and mend its cause.",
     ),
     "engine-unknown-os": Check(
         ERROR,
@@ -131,7 +208,7 @@ CHECKS: dict[str, Check] = {
     "sdk-missing": Check(
         ERROR,
         "The node's Python can talk to the engine through the Docker SDK.",
-        "Run the step prepare; without a package index set fleet_sdk_wheels to a directory of wheels on the controller.",
+        "Run the step prepare; without a package index set fleet_sdk_wheels to a directory of wheels.",
     ),
     "systemd-missing": Check(
         ERROR,
