@@ -134,11 +134,6 @@ CHECKS: dict[str, Check] = {
         "The ports that a service publishes are free on the node.",
         "Choose another port, or stop what listens there.",
     ),
-    "sdk-missing": Check(
-        ERROR,
-        "The Docker SDK for Python works on a node where containers are changed.",
-        "Run the prepare step, which installs it, or name a folder that holds it in sdk_folder.",
-    ),
     "python-missing": Check(
         ERROR,
         "A Python that Ansible can use is on the node.",
