@@ -50,7 +50,7 @@ NO_ADDRESS_STATUS = 13
 PACKETS = 3
 
 
-def device_defaults(number):
+def device_defaults(number: int) -> dict:
     """A device nobody configured otherwise: up, reachable, without TLS."""
     return {
         "id": number,
@@ -71,7 +71,7 @@ def device_defaults(number):
     }
 
 
-def answer(state, argv):
+def answer(state: dict, argv: list) -> tuple:
     """(stdout, exit status) for these arguments."""
     request = _request(argv, is_a5=state.get("family") == "A5")
     if request is None:
@@ -150,7 +150,7 @@ def _ping(device, rest):
     return "".join(line + "\n" for line in lines), 0
 
 
-def main(argv):
+def main(argv: list) -> int:
     path = os.environ.get("ASCEND_SIM_STATE", STATE_FILE)
     try:
         with open(path, encoding="utf-8") as stream:

@@ -122,7 +122,7 @@ DRIVER_WARNING = (
 )
 
 
-def render_info(state):
+def render_info(state: dict) -> str:
     """The text of ``npu-smi info`` for this state, without faults."""
     return _info(_current(state))
 
@@ -391,7 +391,7 @@ def _add_process_memory(chips, processes, now):
                     chip[key] += process.get("memory_mb", 0)
 
 
-def values_shown(state):
+def values_shown(state: dict) -> dict:
     """What a correct reader gets from ``render_info(state)``: the oracle of property tests.
 
     ``{"version", "npus", "processes"}``; a column the layout does not have, ``NA`` and ``-`` are
@@ -519,7 +519,9 @@ SOCS = {
 }
 
 
-def default_state(soc, cards=8, layout=None, tool_version=None, driver_version=None, **more):
+def default_state(
+    soc: str, cards: int = 8, layout: str = "", tool_version: str = "", driver_version: str = "", **more: object
+) -> dict:
     """A healthy idle server: ``cards`` NPUs of a ``SOCS`` key; ``more`` are further state keys."""
     profile = SOCS[soc]
     layout = layout or profile.layout
@@ -882,7 +884,7 @@ CODE_TEXTS = {
 HELD = {"kind": "code", "code": -8020}
 
 
-def damage(text, faults):
+def damage(text: str, faults: list) -> str:
     """The text as these faults leave it: cut, crlf, trailing_blank, prefix; in their order."""
     for fault in faults:
         kind = fault["kind"]
@@ -932,7 +934,7 @@ def _failure(fault):
 # ---------------------------------------------------------------------------------------------
 # Command line
 # ---------------------------------------------------------------------------------------------
-def answer(state, argv):
+def answer(state: dict, argv: list) -> tuple:
     """(stdout, stderr, exit status) for these arguments; a hang is left to ``main``."""
     faults = _active(state, _command(argv))
     for fault in faults:
@@ -1015,7 +1017,7 @@ def _hang(fault, text):
         signal.pause()
 
 
-def main(argv):
+def main(argv: list) -> int:
     path = os.environ.get("ASCEND_SIM_STATE", STATE_FILE)
     try:
         with open(path, encoding="utf-8") as stream:
