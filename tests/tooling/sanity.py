@@ -3,8 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """ansible-test on a copy of the checkout that stands where ansible-test wants a collection.
 
-The copy holds what git would hold: tracked files and new ones that are not ignored. Usage:
-sanity.py [ansible-test command and options], by default `sanity`.
+Usage: sanity.py [ansible-test command and options], by default `sanity`.
 """
 
 from __future__ import annotations
@@ -14,15 +13,10 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from layout import CACHE, COLLECTIONS, ROOT, digest, environment
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from layout import CACHE, digest, environment
+from tree import collection_tree
 
 # ansible-test bootstraps pip in its own environments with a script it downloads. The wheel that
 # this Python's ensurepip carries does the same without a download.
@@ -43,39 +37,6 @@ sys.exit(main(["install", "--upgrade", "--force-reinstall", *options]))
 
 # Where pip and git look for what reaches their servers.
 OWN_SETTINGS = (".pip", ".config/pip", ".netrc", ".gitconfig")
-
-
-def tracked() -> list[str]:
-    argv = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=True)
-    return [name for name in dict.fromkeys(done.stdout.split("\0")) if name]
-
-
-def copy_checkout(target: Path) -> None:
-    for name in tracked():
-        source, copy = ROOT / name, target / name
-        if not (source.is_symlink() or source.is_file()):
-            continue  # deleted, and not yet committed as such
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(source, copy, follow_symlinks=False)
-    git = ["git", "-c", "user.name=tests", "-c", "user.email=tests@localhost"]
-    for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "A copy to test"]):
-        subprocess.run([*git, *words], cwd=target, stdin=subprocess.DEVNULL, check=True)
-
-
-@contextmanager
-def collection_tree() -> Iterator[Path]:
-    """A fresh .../ansible_collections/ascend/fleet with the other collections beside it."""
-    with tempfile.TemporaryDirectory(prefix="ascend-fleet-tree-") as folder:
-        base = Path(folder) / "ansible_collections"
-        tree = base / "ascend" / "fleet"
-        tree.mkdir(parents=True)
-        for other in COLLECTIONS.glob("*/*"):
-            if other.parent.name != "ascend":
-                (base / other.parent.name).mkdir(exist_ok=True)
-                (base / other.parent.name / other.name).symlink_to(other.resolve())
-        copy_checkout(tree)
-        yield tree
 
 
 def prepare_home(env: dict[str, str]) -> Path:
