@@ -1,0 +1,106 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command line: python -m tests.simfleet COMMAND, from the checkout."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from . import images, inventory
+from .engine import ensure_engine
+from .errors import SimError
+from .fleet import Fleet
+from .spec import NodeSpec
+
+DEFAULT_NODES = ["n1", "n2"]
+INVENTORY = Path(__file__).resolve().parents[2] / "inventories" / "sim" / "hosts.yml"
+ON_NODE = ("reboot", "kill", "start", "cut", "heal")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; the exit status says whether it worked."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except SimError as error:
+        print(f"simfleet: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("simfleet: interrupted, what was started is removed", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.simfleet", description=__doc__)
+    parser.add_argument("--fleet", default="demo", help="name of the fleet (default: demo)")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    up = commands.add_parser("up", help="start a fleet and write its inventory")
+    up.add_argument("nodes", nargs="*", metavar="NODE", help="NAME[:os=,docker=,soc=,cards=,driver=,npu_smi=]")
+    up.add_argument("--inventory", type=Path, help=f"where to write it (demo: {INVENTORY})")
+    up.set_defaults(run=_up)
+
+    for name, run, text in (
+        ("down", _down, "remove the fleet and everything it made"),
+        ("status", _status, "what runs, as JSON"),
+        ("inventory", _inventory, "print the inventory"),
+        ("images", _images, "make or load the images only"),
+        ("clean", _clean, "remove the images from the engine (the cache stays)"),
+    ):
+        commands.add_parser(name, help=text).set_defaults(run=run)
+    for name in ON_NODE:
+        command = commands.add_parser(name, help=f"{name} a node")
+        command.add_argument("node")
+        command.set_defaults(run=_on_node)
+    faults = commands.add_parser("faults", help="make npu-smi of a node fail; none named = repair")
+    faults.add_argument("node")
+    faults.add_argument("fault", nargs="*", help="a name, or a JSON object, see npu/README.md")
+    faults.set_defaults(run=_faults)
+    return parser
+
+
+def _up(options: argparse.Namespace) -> None:
+    specs = [NodeSpec.parse(text) for text in options.nodes or DEFAULT_NODES]
+    fleet = Fleet(options.fleet, specs).up()
+    path = options.inventory or (INVENTORY if options.fleet == "demo" else fleet.folder / "hosts.yml")
+    inventory.write(fleet, path)
+    print(path)
+
+
+def _down(options: argparse.Namespace) -> None:
+    Fleet(options.fleet).down()
+
+
+def _status(options: argparse.Namespace) -> None:
+    print(inventory.as_json(Fleet.find(options.fleet)))
+
+
+def _inventory(options: argparse.Namespace) -> None:
+    print(inventory.render(Fleet.find(options.fleet)), end="")
+
+
+def _images(_options: argparse.Namespace) -> None:
+    client = ensure_engine()
+    for name in images.RECIPES:
+        print(images.ensure(client, name))
+
+
+def _clean(_options: argparse.Namespace) -> None:
+    images.forget(ensure_engine())
+
+
+def _on_node(options: argparse.Namespace) -> None:
+    getattr(Fleet.find(options.fleet).node(options.node), options.command)()
+
+
+def _faults(options: argparse.Namespace) -> None:
+    faults: list[Any] = [json.loads(text) if text.startswith("{") else text for text in options.fault]
+    Fleet.find(options.fleet).node(options.node).set_faults(*faults)

@@ -1,0 +1,317 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A fleet: servers, a registry and a metadata service on a network of their own.
+
+Everything carries the fleet's label; down() removes exactly what carries it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import docker
+from docker.errors import APIError, NotFound
+from docker.models.containers import Container
+from docker.types import IPAMConfig, IPAMPool
+
+from . import access, builder, cache, engine, images, machine, vendor
+from .errors import SimError
+from .node import CAPABILITIES, Node, login_files
+from .progress import say, step
+from .spec import NodeSpec
+
+LABEL = "ascend-fleet-sim.fleet"
+NODE_LABEL = "ascend-fleet-sim.node"
+REGISTRY_HOST, METADATA_HOST, FIRST_NODE_HOST = 2, 3, 11
+REGISTRY_PORT = 5000
+_OVERLAP_TRIES = 5
+_TMPFS = {"/run": "", "/run/lock": "", "/tmp": "exec"}
+
+
+class Fleet:
+    """A named fleet. Two of different names run side by side."""
+
+    def __init__(
+        self, name: str, nodes: Iterable[NodeSpec] = (), *, metadata: bool = True, registry: bool = True
+    ) -> None:
+        if not name.replace("-", "").isalnum():
+            raise SimError(f"A fleet cannot be called {name!r}; use letters, digits and dashes.")
+        self.name = name
+        self.specs = list(nodes)
+        self.metadata = metadata
+        self.registry = registry
+        self.folder = cache.root() / "fleets" / name
+        self._client: docker.DockerClient | None = None
+
+    # life
+
+    def __enter__(self) -> Fleet:
+        return self.up()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.down()
+
+    def up(self) -> Fleet:
+        """Start what is not running yet; after a failure or Ctrl-C nothing is left."""
+        client = self.client
+        tags = {name: images.ensure(client, name) for name in self._images()}
+        try:
+            with step(f"Start fleet {self.name}"):
+                self._start(tags)
+        except BaseException:
+            self.down()
+            raise
+        return self
+
+    def down(self) -> None:
+        """Remove this fleet's containers, volumes, network and files, and nothing else."""
+        client, mine = self.client, {"label": f"{LABEL}={self.name}"}
+        for container in client.containers.list(all=True, filters=mine, ignore_removed=True):
+            _ignore_missing(lambda found=container: found.remove(force=True, v=True))
+        for volume in client.volumes.list(filters=mine):
+            _ignore_missing(lambda found=volume: found.remove(force=True))
+        for network in client.networks.list(filters=mine):
+            _ignore_missing(network.remove)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @classmethod
+    def find(cls, name: str) -> Fleet:
+        """The fleet of that name that is up, as another process started it."""
+        record = cache.root() / "fleets" / name / "fleet.json"
+        if not record.exists():
+            raise SimError(f"There is no fleet {name!r}; start one with `python -m tests.simfleet up`.")
+        loaded = json.loads(record.read_text(encoding="utf-8"))
+        specs = [NodeSpec(**spec) for spec in loaded["nodes"]]
+        return cls(name, specs, metadata=loaded["metadata"], registry=loaded["registry"])
+
+    # parts
+
+    @property
+    def client(self) -> docker.DockerClient:
+        """The machine's engine."""
+        if self._client is None:
+            self._client = engine.ensure_engine()
+        return self._client
+
+    @property
+    def nodes(self) -> list[Node]:
+        """The servers, in order."""
+        return [self.node(spec.name) for spec in self.specs]
+
+    def node(self, name: str) -> Node:
+        """The server of that name."""
+        for spec in self.specs:
+            if spec.name == name:
+                container = self._container(name)
+                if container is None:
+                    raise SimError(f"Server {name} of fleet {self.name} does not exist; run up first.")
+                return Node(spec, container, self.address(name))
+        known = ", ".join(spec.name for spec in self.specs)
+        raise SimError(f"Fleet {self.name} has no server {name!r}; it has {known}.")
+
+    @property
+    def subnet(self) -> ipaddress.IPv4Network:
+        """The fleet's network."""
+        found = self.client.networks.list(names=[f"^{self._full('net')}$"])
+        if not found:
+            raise SimError(f"Fleet {self.name} is not up.")
+        return ipaddress.IPv4Network(found[0].attrs["IPAM"]["Config"][0]["Subnet"])
+
+    def address(self, name: str) -> str:
+        """The address of a server, of "registry" or of "metadata"."""
+        fixed = {"registry": REGISTRY_HOST, "metadata": METADATA_HOST}
+        order = [spec.name for spec in self.specs]
+        host = fixed[name] if name in fixed else FIRST_NODE_HOST + order.index(name)
+        return str(self.subnet[host])
+
+    @property
+    def registry_address(self) -> str:
+        """host:port by which the servers and this machine reach the registry."""
+        return f"{self.address('registry')}:{REGISTRY_PORT}"
+
+    @property
+    def private_key(self) -> Path:
+        """The key that every server lets in, as root and as ops."""
+        return self.folder / "id_ed25519"
+
+    @property
+    def known_hosts(self) -> Path:
+        """The servers' host keys."""
+        return self.folder / "known_hosts"
+
+    # steps of up
+
+    def _images(self) -> list[str]:
+        wanted = {spec.image for spec in self.specs}
+        if self.metadata or self.registry:
+            wanted.add("services")
+        return sorted(wanted)
+
+    def _start(self, tags: dict[str, str]) -> None:
+        self._network()
+        self._record()
+        for name, wanted in (("metadata", self.metadata), ("registry", self.registry)):
+            if wanted:
+                self._service(name, tags["services"])
+        for spec in self.specs:
+            self._server(spec, tags[spec.image])
+        for node in self.nodes:
+            node.wait_ready()
+
+    def _full(self, part: str) -> str:
+        return f"asim-{self.name}-{part}"
+
+    def _labels(self, part: str) -> dict[str, str]:
+        return {LABEL: self.name, NODE_LABEL: part}
+
+    def _container(self, part: str) -> Container | None:
+        try:
+            found: Container = self.client.containers.get(self._full(part))
+        except NotFound:
+            return None
+        return found
+
+    def _network(self) -> None:
+        if self.client.networks.list(names=[f"^{self._full('net')}$"]):
+            return
+        for _try in range(_OVERLAP_TRIES):
+            with cache.locked("subnets"):
+                subnet = machine.free_subnet(self._taken())
+                try:
+                    self.client.networks.create(
+                        self._full("net"),
+                        driver="bridge",
+                        labels=self._labels("net"),
+                        options={"com.docker.network.driver.mtu": str(machine.mtu())},
+                        ipam=IPAMConfig(pool_configs=[IPAMPool(subnet=str(subnet))]),
+                        check_duplicate=True,
+                    )
+                    return
+                except APIError as error:
+                    if "overlap" not in str(error):
+                        raise
+        raise SimError("No free network could be made for the fleet; remove unused Docker networks.")
+
+    def _taken(self) -> list[ipaddress.IPv4Network]:
+        found = []
+        for network in self.client.networks.list():
+            for config in network.attrs.get("IPAM", {}).get("Config") or []:
+                if ":" not in config.get("Subnet", ":"):
+                    found.append(ipaddress.IPv4Network(config["Subnet"]))
+        return found
+
+    def _record(self) -> None:
+        """Keys, known_hosts and the fleet's own record, before any server starts."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        access.key_pair(self.private_key, f"simulated fleet {self.name}")
+        lines = []
+        for spec in self.specs:
+            key = access.key_pair(self.folder / f"host_{spec.name}", spec.name)
+            lines.append(access.known_hosts_line(self.address(spec.name), key))
+        self.known_hosts.write_text("".join(lines), encoding="ascii")
+        record = {
+            "nodes": [spec.as_dict() for spec in self.specs],
+            "metadata": self.metadata,
+            "registry": self.registry,
+            "pid": os.getpid(),
+        }
+        (self.folder / "fleet.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
+
+    def _service(self, name: str, image: str) -> None:
+        commands = {
+            "metadata": ["python3", "/opt/services/metadata.py"],
+            "registry": ["docker-registry", "serve", "/opt/services/registry.yml"],
+        }
+        volumes = [f"{self._volume('registry')}:/var/lib/docker-registry"] if name == "registry" else []
+        self._run(
+            name,
+            image=image,
+            command=commands[name],
+            host_config={"cap_add": ["NET_ADMIN"], "binds": volumes},
+        )
+
+    def _server(self, spec: NodeSpec, image: str) -> None:
+        binds = [f"{self._volume(spec.name)}:/var/lib/docker"]
+        binds += [f"{here}:{there}:ro" for here, there in spec.mounts.items()]
+        environment = {
+            "container": "docker",
+            "SIM_OS": spec.os,
+            "SIM_DNS": machine.nameserver() or "",
+            "SIM_MTU": str(machine.mtu()),
+            "SIM_METADATA": self.address("metadata") if self.metadata else "",
+            "SIM_REGISTRY": self.registry_address,
+        }
+        files = vendor.files(spec, machine.free_major())
+        public = self.private_key.with_name(self.private_key.name + ".pub")
+        files.update(login_files(public, self.folder / f"host_{spec.name}"))
+        self._run(
+            spec.name,
+            image=image,
+            hostname=spec.name,
+            entrypoint=["/usr/local/sbin/ascend-sim-init"],
+            stop_signal="SIGRTMIN+3",
+            environment=environment,
+            files=files,
+            host_config={
+                "binds": binds,
+                "cap_add": CAPABILITIES,
+                "cgroupns": "private",
+                "device_cgroup_rules": ["a *:* rwm"],
+                "security_opt": ["seccomp=unconfined", "apparmor=unconfined"],
+                "tmpfs": _TMPFS,
+            },
+        )
+
+    def _volume(self, part: str) -> str:
+        name = self._full(part)
+        self.client.volumes.create(name, labels=self._labels(part))
+        return name
+
+    def _run(
+        self,
+        part: str,
+        *,
+        host_config: dict[str, Any],
+        files: vendor.Files | None = None,
+        **options: Any,
+    ) -> None:
+        existing = self._container(part)
+        if existing is not None:
+            existing.start()
+            return
+        api = self.client.api
+        endpoint = api.create_endpoint_config(ipv4_address=self.address(part))
+        created = api.create_container(
+            name=self._full(part),
+            labels=self._labels(part),
+            networking_config=api.create_networking_config({self._full("net"): endpoint}),
+            host_config=api.create_host_config(
+                network_mode=self._full("net"), restart_policy={"Name": "always"}, **host_config
+            ),
+            **options,
+        )
+        container = self.client.containers.get(created["Id"])
+        if files:
+
+
+            container.put_archive("/", builder.pack(files))
+        container.start()
+        say(f"  {part} at {self.address(part)}")
+
+
+def _ignore_missing(remove: Any) -> None:
+    """Somebody else may have removed it in the meantime."""
+    try:
+        remove()
+    except NotFound:
+        pass

@@ -1,0 +1,184 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One simulated server: a systemd container with its own engine, and what can happen to it."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from docker.errors import NotFound
+from docker.models.containers import Container
+
+from . import builder, vendor
+from .errors import SimError
+from .spec import NodeSpec
+
+# Everything --privileged gives, less what a machine may lack itself (CAP_SYS_RESOURCE).
+CAPABILITIES = [
+    "AUDIT_CONTROL", "AUDIT_READ", "BLOCK_SUSPEND", "DAC_READ_SEARCH", "IPC_LOCK", "IPC_OWNER",
+    "LEASE", "LINUX_IMMUTABLE", "MAC_ADMIN", "MAC_OVERRIDE", "NET_ADMIN", "NET_BROADCAST",
+    "SETPCAP", "SYS_ADMIN", "SYS_BOOT", "SYS_MODULE", "SYS_NICE", "SYS_PACCT", "SYS_PTRACE",
+    "SYS_RAWIO", "SYS_TIME", "SYS_TTY_CONFIG", "SYSLOG", "WAKE_ALARM",
+]  # fmt: skip
+_READY_SECONDS = 90.0
+_BOOTED = ("running", "degraded")
+
+
+class Ran(NamedTuple):
+    """What a command on a server gave."""
+
+    rc: int
+    out: str
+
+
+class Node:
+    """A server of a fleet that is up."""
+
+    def __init__(self, spec: NodeSpec, container: Container, address: str) -> None:
+        self.spec = spec
+        self.name = spec.name
+        self.container = container
+        self.address = address
+
+    def exec(self, *command: str, check: bool = True) -> Ran:
+        """Run a command as root on the server, past ssh; SimError when it fails and check is on."""
+        status, output = self.container.exec_run(list(command))
+        ran = Ran(int(status), output.decode(errors="replace"))
+        if check and ran.rc:
+            raise SimError(
+                f"{' '.join(command)} on {self.name} ended with {ran.rc}: {ran.out.strip()[-500:]}"
+            )
+        return ran
+
+    def put(self, files: vendor.Files) -> None:
+        """Write files on the server, running or not."""
+        self.container.put_archive("/", builder.pack(files))
+
+    def read(self, path: str) -> bytes:
+        """A file of the server, running or not."""
+        chunks, _stat = self.container.get_archive(path)
+        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
+            member = tar.extractfile(tar.getmembers()[0])
+            if member is None:
+                raise SimError(f"{path} on {self.name} is no regular file.")
+            return member.read()
+
+    # the simulated cards
+
+    def state(self) -> dict[str, Any]:
+        """The state that the simulated npu-smi shows."""
+        loaded: dict[str, Any] = json.loads(self.read(vendor.STATE))
+        return loaded
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Replace that state."""
+        self.put({vendor.STATE: (0o644, json.dumps(state, indent=1).encode())})
+
+    def set_faults(self, *faults: str | dict[str, Any]) -> None:
+        """Make npu-smi fail as said (names as in npu/README.md); without arguments, repair it."""
+        self.set_state({**self.state(), "faults": list(faults)})
+
+    # power and cable
+
+    def reboot(self) -> None:
+        """As `systemctl reboot` does it; returns when the server is back."""
+        before = self.boot_id()
+        self.exec("systemctl", "reboot", check=False)
+        self._until("come back after a reboot", lambda: self.boot_id() not in ("", before))
+        self.wait_ready()
+
+    def kill(self) -> None:
+        """Pull the plug: everything dies at once and stays off until start()."""
+        self.container.kill(signal="SIGKILL")
+        self._until("be off", lambda: not self.running())
+
+    def start(self) -> None:
+        """Power on, and wait until the server is up."""
+        self.container.start()
+        self.wait_ready()
+
+    def cut(self) -> None:
+        """Pull the network cable."""
+        self.exec("ip", "link", "set", "eth0", "down")
+
+    def heal(self) -> None:
+        """Whatever was done by kill() or cut(): bring the server back."""
+        if not self.running():
+            self.start()
+            return
+        self.exec("ip", "link", "set", "eth0", "up")
+        self.exec("/usr/local/sbin/ascend-sim-routes")
+
+    def running(self) -> bool:
+        """Whether the server has power."""
+        try:
+            self.container.reload()
+        except NotFound:
+            return False
+        return bool(self.container.status == "running")
+
+    def boot_id(self) -> str:
+        """The kernel's id of this boot; empty while the server is down."""
+        if not self.running():
+            return ""
+        ran = self.container.exec_run(["cat", "/proc/sys/kernel/random/boot_id"])
+        return ran.output.decode().strip() if ran.exit_code == 0 else ""
+
+    def wait_ready(self) -> None:
+        """Until systemd has booted, ssh listens and the engine (where there is one) answers."""
+        self._until("boot", self._booted)
+        self._until("answer ssh", lambda: self._ok("systemctl", "is-active", "--quiet", "ssh"))
+        if self.spec.docker:
+            self._until("have its engine up", lambda: self._ok("docker", "info"))
+
+    def logs(self) -> str:
+        """What the server said on its console."""
+        return str(self.container.logs(tail=40).decode(errors="replace"))
+
+    def _booted(self) -> bool:
+        if not self.running():
+            return False
+        ran = self.container.exec_run(["systemctl", "is-system-running"])
+        return ran.output.decode().strip() in _BOOTED
+
+    def _ok(self, *command: str) -> bool:
+        return self.running() and self.container.exec_run(list(command)).exit_code == 0
+
+    def _until(self, what: str, holds: Callable[[], bool], seconds: float = _READY_SECONDS) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            try:
+                if holds():
+                    return
+            except Exception as error:  # the engine refuses exec while a container restarts
+                if "is not running" not in str(error) and "restarting" not in str(error):
+                    raise
+            time.sleep(0.2)
+        raise SimError(
+            f"{self.name} did not {what} within {seconds:.0f} s; its console ends: "
+            f"{self.logs().strip()[-600:]}"
+        )
+
+
+def login_files(public_key: Path, host_key: Path) -> vendor.Files:
+    """The files by which a server lets the fleet's key in and proves who it is."""
+    key = public_key.read_bytes()
+    return {
+        "/root/.ssh/authorized_keys": (0o600, key),
+        "/etc/ssh/ssh_host_ed25519_key": (0o600, host_key.read_bytes()),
+        "/etc/ssh/ssh_host_ed25519_key.pub": (0o644, host_key.with_name(host_key.name + ".pub").read_bytes()),
+        # read by root although it belongs to ops's home: sshd is told so below
+        "/etc/ssh/ops_authorized_keys": (0o644, key),
+        "/etc/ssh/sshd_config.d/simulated.conf": (
+            0o644,
+            b"PasswordAuthentication no\nUseDNS no\n"
+            b"AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/%u_authorized_keys\n",
+        ),
+    }
