@@ -64,6 +64,68 @@ CHECKS: dict[str, Check] = {
         "The cards of a service have the free memory that it will ask for.",
         "Stop what uses the card, or lower gpu_memory_utilization.",
     ),
+    # NPUs
+    "npu-absent": Check(
+        ERROR,
+        "A node whose services need NPUs has some.",
+        "Take the node out of the services' hosts, set npus to 0, or install the cards and their driver.",
+    ),
+    "npu-count": Check(
+        ERROR,
+        "Every chip is seen: by the tool, as a device node, and as the inventory expects.",
+        "Look for the missing card with 'npu-smi info' and dmesg; reboot or replace it, or correct fleet_npus_expected.",
+    ),
+    "npu-device": Check(
+        WARNING,
+        "It is known which /dev/davinci node belongs to each chip.",
+        "Run on the host rather than in a container, and compare 'npu-smi info -m' with /dev/davinci*.",
+    ),
+    "npu-driver-missing": Check(
+        ERROR,
+        "The NPU driver is installed and sees the cards.",
+        "Install driver and firmware for the cards of this server, then reboot.",
+    ),
+    "npu-driver-reboot": Check(
+        ERROR,
+        "Driver and firmware are the ones that were loaded at boot.",
+        "Reboot the server: a new driver or firmware works only after that.",
+    ),
+    "npu-hang": Check(
+        ERROR,
+        "npu-smi answers in time.",
+        "Look at 'dmesg' for the driver; reboot the server if it hangs again, or raise the timeout.",
+    ),
+    "npu-held": Check(
+        ERROR,
+        "No container keeps the tool from the cards.",
+        "Stop the container that has the cards ('docker ps', then its device list), then run again.",
+    ),
+    "npu-library": Check(
+        ERROR,
+        "npu-smi finds the libraries of the driver.",
+        "Set fleet_ascend_root to the folder that holds driver/lib64, or install the driver again.",
+    ),
+    "npu-output": Check(
+        ERROR,
+        "npu-smi prints a whole table of chips.",
+        "Run 'npu-smi info' as root on the node and look at what it prints.",
+    ),
+    "npu-permission": Check(ERROR, "npu-smi may be run and may ask the driver.", "Run as root (become: true)."),
+    "npu-processes": Check(
+        ERROR,
+        "The list of processes covers every NPU of the table.",
+        "Run 'npu-smi info' on the node and look at its list of processes.",
+    ),
+    "npu-tool-missing": Check(
+        ERROR,
+        "npu-smi is on a node that has cards.",
+        "Install the driver's tools, or name the program in npu_smi (fleet_npu_smi).",
+    ),
+    "npu-unhealthy": Check(
+        ERROR,
+        "Every chip is healthy.",
+        "Ask 'npu-smi info -t health -i <NPU>' for the error code; reset or replace the card.",
+    ),
     # containers
     "card-held": Check(
         ERROR,
