@@ -33,6 +33,11 @@ CHECKS: dict[str, Check] = {
         "Every node of the run reports a result.",
         "Run again; look for a run that was cut off or a node that left the inventory.",
     ),
+    "drift": Check(
+        ERROR,
+        "A node is as its document says.",
+        "Run the site playbook to bring the node back, or write the change into the inventory.",
+    ),
     "lease-held": Check(
         ERROR, "No other run works on the node.", "Wait until the other run ends, or until its lease expires."
     ),
