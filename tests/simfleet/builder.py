@@ -69,7 +69,7 @@ def ran(
     # exported by the script, not set on the container: a commit would keep them in the image
     exports = "".join(f"export {name}={shlex.quote(text)}\n" for name, text in variables.items())
     options: dict[str, Any] = {
-        "entrypoint": ["/bin/sh", "-euc", f"{exports}{script}"],
+        "command": ["/bin/sh", "-euc", f"{exports}{script}"],
         "network_mode": "host",
         "labels": {BUILD_LABEL: "1"},
         "mounts": mounts,

@@ -12,6 +12,8 @@ import ipaddress
 import json
 import os
 import shutil
+import socket
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -31,7 +33,8 @@ from .spec import NodeSpec
 LABEL = "ascend-fleet-sim.fleet"
 NODE_LABEL = "ascend-fleet-sim.node"
 REGISTRY_HOST, METADATA_HOST, FIRST_NODE_HOST = 2, 3, 11
-REGISTRY_PORT = 5000
+SERVICE_PORTS = {"registry": 5000, "metadata": 80}
+_SERVICE_SECONDS = 30.0
 _OVERLAP_TRIES = 5
 _TMPFS = {"/run": "", "/run/lock": "", "/tmp": "exec"}
 
@@ -137,7 +140,7 @@ class Fleet:
     @property
     def registry_address(self) -> str:
         """host:port by which the servers and this machine reach the registry."""
-        return f"{self.address('registry')}:{REGISTRY_PORT}"
+        return f"{self.address('registry')}:{SERVICE_PORTS['registry']}"
 
     @property
     def private_key(self) -> Path:
@@ -165,6 +168,9 @@ class Fleet:
                 self._service(name, tags["services"])
         for spec in self.specs:
             self._server(spec, tags[spec.image])
+        for name, wanted in (("metadata", self.metadata), ("registry", self.registry)):
+            if wanted:
+                self._until_listening(name)
         for node in self.nodes:
             node.wait_ready()
 
@@ -239,6 +245,22 @@ class Fleet:
             command=commands[name],
             host_config={"cap_add": ["NET_ADMIN"], "binds": volumes},
         )
+
+    def _until_listening(self, name: str) -> None:
+        address = (self.address(name), SERVICE_PORTS[name])
+        deadline = time.monotonic() + _SERVICE_SECONDS
+        while True:
+            try:
+                socket.create_connection(address, timeout=1).close()
+                return
+            except OSError as error:
+                if time.monotonic() > deadline:
+                    container = self._container(name)
+                    console = container.logs(tail=20).decode() if container else "(no container)"
+                    raise SimError(
+                        f"The fleet's {name} does not answer at {address}; its console: {console}"
+                    ) from error
+                time.sleep(0.2)
 
     def _server(self, spec: NodeSpec, image: str) -> None:
         binds = [f"{self._volume(spec.name)}:/var/lib/docker"]

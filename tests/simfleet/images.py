@@ -107,10 +107,8 @@ def _made(client: docker.DockerClient, name: str, wanted: str) -> None:
         files.update(builder.folder_files(_FILES / folder, target))
     script = (_FILES / recipe.script).read_text(encoding="utf-8")
     repository, _colon, version = wanted.rpartition(":")
-    # a commit would keep the build's own entry point
-    changes = ["ENTRYPOINT []", 'CMD ["/bin/sh"]']
     with step(f"Make image {name}"), builder.ran(client, parent, script, files) as container:
-        container.commit(repository, version, changes=changes)
+        container.commit(repository, version, changes=['CMD ["/bin/sh"]'])
     _save(client, name, wanted)
 
 
