@@ -32,7 +32,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils._container_facts impo
     held_cards,
     leftover,
 )
-from ansible_collections.ascend.fleet.plugins.module_utils._container_spec import Spec, spec_digest
+from ansible_collections.ascend.fleet.plugins.module_utils._container_spec import Spec, settle, spec_digest
 from ansible_collections.ascend.fleet.plugins.module_utils._document import LABEL_SPEC, SECRETS_DIR
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import WARNING, action, finding
 
@@ -50,12 +50,6 @@ _WILDCARDS = ("0.0.0.0", "::", "")
 _CREATING = ("create", "replace")
 _STARTING = (*_CREATING, "start", "restart")
 _FRACTION = re.compile(r"\.(\d{1,6})\d*")
-
-
-def settle(spec: Spec, facts: NodeFacts) -> Spec:
-    """The spec on this node: what may be left out and is not here, is left out."""
-    mounts = [m for m in spec["mounts"] if not (m.get("optional") and facts.paths.get(m["source"]) == MISSING)]
-    return dict(spec, mounts=mounts)
 
 
 def plan_container(
@@ -76,7 +70,8 @@ def plan_container(
     brings the image, which in check mode has only been predicted.
     """
     name = spec["name"]
-    spec = spec if state == "absent" else settle(spec, facts)
+    if state != "absent":
+        spec = settle(spec, lambda path: facts.paths.get(path, MISSING) != MISSING)
     stage, current, interrupted = _as_recovered(spec, current, leftover(facts.inspected, name), state)
     if current is not None and not is_fleet(current):
         return [], [_foreign(spec, current)]
@@ -110,7 +105,7 @@ def interruption(spec_label: str | None, state: str, current: Json | None, old: 
         return UNDO
     labels = current["Config"].get("Labels") or {}
     wanted = spec_label is not None and labels.get(LABEL_SPEC) == spec_label and state != "absent"
-    return FINISH if _proven(current) or wanted else UNDO
+    return FINISH if proven(current) or wanted else UNDO
 
 
 def _as_recovered(
@@ -132,14 +127,14 @@ def _as_recovered(
             restored["HostConfig"]["RestartPolicy"] = {"Name": "always"}
         return [recovery_action(name)], restored, False
     after = copy.deepcopy(current)
-    if after is not None and not _proven(after):
+    if after is not None and not proven(after):
         after["HostConfig"]["RestartPolicy"] = {"Name": spec["restart"] if state == "present" else "no"}
         after["State"].update(Running=state == "present", Restarting=False, Status="exited")
     reason = "an earlier run was cut off while it replaced the container"
     return [action("services", "finish", name, reason)], after, True
 
 
-def _proven(container: Json) -> bool:
+def proven(container: Json) -> bool:
     """A new container gets its restart policy only when it has become ready."""
     return ((container["HostConfig"].get("RestartPolicy") or {}).get("Name") or "no") != "no"
 

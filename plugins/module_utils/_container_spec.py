@@ -455,10 +455,15 @@ def normalised(options: dict[str, Any]) -> Spec:
     return spec
 
 
+def settle(spec: Spec, exists: Callable[[str], bool]) -> Spec:
+    """The spec on a node: mounts that may be left out and whose source is not there, are left out."""
+    kept = [mount for mount in spec["mounts"] if not mount.get("optional") or exists(mount["source"])]
+    return dict(spec, mounts=[{k: v for k, v in mount.items() if k != "optional"} for mount in kept])
+
+
 def spec_digest(spec: Spec) -> str:
-    """Names this spec, on the container's label; ``optional`` says how to look for a mount, not what it is."""
-    mounts = [{k: v for k, v in mount.items() if k != "optional"} for mount in spec["mounts"]]
-    return digest(dict(spec, mounts=mounts))
+    """Names a settled spec, on the label of its container."""
+    return digest(spec)
 
 
 def with_card_access(spec: Spec, access: dict[str, Any], cards: list[int]) -> Spec:
