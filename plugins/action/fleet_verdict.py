@@ -40,6 +40,7 @@ class ActionModule(ActionBase):
             final=args["final"],
             proves=not check_mode if args["proves"] is None else args["proves"],
             check_mode=check_mode,
+            policy=args["on_node_failure"],
             failures=args["failures"],
         )
         verdict = _records.plain(

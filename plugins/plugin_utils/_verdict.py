@@ -33,6 +33,8 @@ class Question(NamedTuple):
     proves: bool = True
     """Whether the run went through what proves success; a run in check mode did not."""
     check_mode: bool = False
+    policy: str = STOP
+    """Whether one failed node stops the run for all: STOP or CONTINUE."""
     failures: Sequence[Mapping[str, Any]] = ()
     """Findings of the run itself, such as an inventory that does not compile."""
 
@@ -40,7 +42,7 @@ class Question(NamedTuple):
 def judge(question: Question, records: Records, time: str) -> dict[str, Any]:
     failures = [_on(None, item) for item in question.failures]
     hosts: dict[str, dict[str, Any]] = {}
-    broken = _first_broken(records)
+    broken = _first_broken(records) if question.policy == STOP else None
     for host in question.hosts:
         own = {step: records[step][host] for step in _ordered(records) if host in records[step]}
         found = list(_findings(own))

@@ -15,9 +15,13 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         task_vars = task_vars or {}
+        findings = task_vars.get("stub_compile", [])
         run = {"id": uuid.uuid4().hex, "owner": f"t@h:{os.getppid()}", "report_dir": task_vars["fleet_report_dir"]}
+        if findings:
+            return {"failed": True, "msg": findings[0]["message"], "run": run, "findings": findings}
         return {
             "changed": False,
             "run": run,
+            "table": [],
             "documents": {host: {"schema": 1, "node": host} for host in task_vars["ansible_play_hosts_all"]},
         }

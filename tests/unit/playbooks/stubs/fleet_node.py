@@ -1,6 +1,7 @@
 """Stands in for fleet_node: contacts the host for real, then answers what the inventory says.
 
-Host variable ``stub``: {step or action: result}; every call is appended to the file ``stub_log``.
+Host variable ``stub``: {step: result}, with ``crash`` (an exception nobody foresaw) and ``lost`` (the connection
+breaks and no record is written) in place of a result. Every call is appended to the file ``stub_log``.
 """
 
 from __future__ import annotations
@@ -28,8 +29,10 @@ class ActionModule(ActionBase):
             write_record(run["report_dir"], run["id"], step, host, {"unreachable": True, "msg": str(error)})
             raise
         answer = plain(self._templar.template(task_vars.get("stub", {})).get(step, {}))
-        if answer.get("crash"):
+        if "crash" in answer:
             raise RuntimeError(answer["crash"])
+        if "lost" in answer:
+            raise AnsibleConnectionFailure(answer["lost"])
         answer.setdefault("changed", args.get("action") == "apply")
         write_record(run["report_dir"], run["id"], step, host, answer)
         return answer
