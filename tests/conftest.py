@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
+INTEGRATION = ROOT / "tests" / "integration"
 LINK = ROOT / "collections" / "ansible_collections" / "ascend" / "fleet"
 
 
@@ -21,6 +22,13 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"{LINK} is not there: run `make setup` first")
     os.environ.setdefault("ANSIBLE_COLLECTIONS_PATH", str(ROOT / "collections"))
     importlib.invalidate_caches()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever lies under tests/integration needs an engine, without saying so each time."""
+    for item in items:
+        if INTEGRATION in item.path.parents and not item.get_closest_marker("fleet"):
+            item.add_marker("engine")
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from layout import ROOT, VENV
+from layout import ROOT, VENV, VENV_NEXT
 
 TOOLING = Path(__file__).resolve().parent
 
@@ -26,57 +26,105 @@ class Step:
     pytest: bool = False
     timeout: int = 900
 
-    def present(self) -> list[str]:
-        return [p for p in self.paths if any(ROOT.glob(p))]
-
     def left_out(self) -> str | None:
         if not (self.venv / "bin" / "python").exists():
             return f"{self.venv.name} is not there: no Python that new on this machine"
-        if self.paths and not self.present():
+        if self.paths and not any(any(ROOT.glob(p)) for p in self.paths):
             return f"nothing there yet: {', '.join(self.paths)}"
         return None
 
     def argv(self) -> list[str]:
-        words = [str(TOOLING / w) if w.endswith(".py") else w for w in self.command]
-        arguments = self.present() if "PATHS" in words else []
-        words = [w for word in words for w in (arguments if word == "PATHS" else [word])]
-        return [str(self.venv / "bin" / words[0]), *words[1:]]
+        program, *rest = self.command
+        words = [str(TOOLING / w) if (TOOLING / w).is_file() else w for w in rest]
+        return [str(self.venv / "bin" / program), *words]
 
 
 def script(name: str, *args: str) -> tuple[str, ...]:
     return ("python", name, *args)
 
 
-def pytest(*args: str) -> tuple[str, ...]:
-    return ("python", "-m", "pytest", "-q", *args)
+def pytest(marks: str, *args: str) -> tuple[str, ...]:
+    return ("python", "-m", "pytest", "-q", "-m", marks, *(args or ("tests",)))
 
 
-UNIT = ("tests/unit", "tests/simfleet", "tests/tooling")
-NO_ENGINE = "not engine and not fleet"
-TYPED = ("plugins/module_utils/*.py", "plugins/plugin_utils/*.py")
+def simfleet(*args: str) -> tuple[str, ...]:
+    return ("python", "-m", "tests.simfleet", *args)
+
+
+FLEET = ("tests/simfleet/__main__.py",)
+NO_ENGINE = "not engine and not fleet and not exhaustive"
 
 STEPS = (
     Step("yamllint", "lint", "every YAML file", ("yamllint", "--strict", ".")),
     Step("ruff", "lint", "every Python file", ("ruff", "check", ".")),
     Step("mypy", "lint", "typed Python, strictly", script("typed.py")),
-    Step("ansible-lint", "lint", "profile production, nothing skipped",
-         ("ansible-lint", "--offline", "--strict")),
-    Step("sanity", "lint", "ansible-test sanity without ignores", script("sanity.py")),
-    Step("docs", "lint", "documentation of every plugin and role",
-         ("antsibull-docs", "lint-collection-docs", "--plugin-docs", ".")),
+    Step("ansible-lint", "lint", "profile production, nothing skipped", ("ansible-lint", "--offline", "--strict")),
+    Step("sanity", "lint", "ansible-test sanity without ignores", script("ansible_test.py", "sanity")),
+    Step(
+        "docs",
+        "lint",
+        "documentation of every plugin and role",
+        ("antsibull-docs", "lint-collection-docs", "--plugin-docs", "."),
+    ),
     Step("changelog", "lint", "changelog fragments", ("antsibull-changelog", "lint")),
     Step("node-python", "lint", "what runs on nodes is Python 3.8", script("node_python.py")),
-    Step("unit", "unit", "pure logic", pytest("-m", NO_ENGINE, "PATHS"), UNIT, pytest=True),
-)  # fmt: skip
+    Step("unit", "unit", "pure logic and tools, no engine", pytest(NO_ENGINE), pytest=True),
+    Step(
+        "next-unit",
+        "next",
+        "pure logic under the newest ansible-core",
+        pytest(NO_ENGINE, "tests/unit"),
+        venv=VENV_NEXT,
+        pytest=True,
+    ),
+    Step(
+        "next-artefact",
+        "next",
+        "the built collection under the newest ansible-core",
+        pytest(NO_ENGINE, "tests/tooling/test_artefact.py"),
+        venv=VENV_NEXT,
+        pytest=True,
+    ),
+    Step("images", "engine", "the images of the simulated fleet", simfleet("images"), FLEET, timeout=1800),
+    Step(
+        "integration",
+        "integration",
+        "modules against a real engine",
+        pytest("engine and not fleet and not exhaustive"),
+        pytest=True,
+        timeout=1800,
+    ),
+    Step(
+        "targets",
+        "integration",
+        "modules as tasks, by ansible-test",
+        script("ansible_test.py", "integration", "--allow-unsupported"),
+        ("tests/integration/targets/*/tasks",),
+    ),
+    Step(
+        "fleet",
+        "fleet",
+        "playbooks over the simulated fleet",
+        pytest("fleet and not exhaustive"),
+        FLEET,
+        pytest=True,
+        timeout=2400,
+    ),
+    Step("molecule-debian", "molecule", "scenario debian", script("scenario.py", "debian"), timeout=1200),
+    Step("molecule-dnf", "molecule", "scenario dnf", script("scenario.py", "dnf"), timeout=1200),
+    Step("exhaustive", "all", "the long tests", pytest("exhaustive"), pytest=True, timeout=3600),
+)
 
 CLEANUP: tuple[Step, ...] = ()
 
+LINT, UNIT, NEXT, ENGINE = ("lint",), ("unit",), ("next",), ("engine", "integration")
+ON_FLEET = ("fleet", "molecule")
 RINGS = {
-    "lint": ("lint",),
-    "unit": ("unit",),
-    "integration": ("integration",),
-    "molecule": ("molecule",),
-    "fleet": ("fleet",),
-    "test": ("lint", "unit", "integration", "molecule", "fleet", "next"),
-    "test-all": ("lint", "unit", "integration", "molecule", "fleet", "next", "all"),
+    "lint": LINT,
+    "unit": UNIT,
+    "integration": ENGINE,
+    "molecule": ("engine", "molecule"),
+    "fleet": ("engine", "fleet"),
+    "test": (*LINT, *UNIT, *NEXT, *ENGINE, *ON_FLEET),
+    "test-all": (*LINT, *UNIT, *NEXT, *ENGINE, *ON_FLEET, "all"),
 }

@@ -24,7 +24,7 @@ import layout, runner
 from steps import Step
 layout.OUTPUT = runner.OUTPUT = Path(sys.argv.pop(1))
 VENV = Path({sys.prefix!r})
-runner.RINGS = {{"test": ("here",)}}
+runner.RINGS, runner.CLEANUP = {{"test": ("here",)}}, ()
 def python(name, code, **more):
     return Step(name, "here", "a try", ("python", "-c", code), venv=VENV, **more)
 """

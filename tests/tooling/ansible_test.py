@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """ansible-test on a copy of the checkout that stands where ansible-test wants a collection.
 
-Usage: sanity.py [ansible-test command and options], by default `sanity`.
+Usage: ansible_test.py sanity|integration [options of ansible-test]
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def prepare_home(env: dict[str, str]) -> Path:
 
 def main() -> int:
     env = environment()
-    words = sys.argv[1:] or ["sanity"]
+    words = sys.argv[1:]
     with collection_tree() as tree:
         env["HOME"] = str(prepare_home(env))
         argv = ["ansible-test", *words, "--python", "3.11", "--requirements", "--color", "no"]
