@@ -4,6 +4,7 @@ PYTHON ?= python3
 export PYTHON
 VENV_PYTHON := .venv/bin/python
 RUN := $(VENV_PYTHON) tests/tooling/runner.py
+SIMFLEET := $(VENV_PYTHON) -m tests.simfleet
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-all demo lint unit integration molecule fleet-up fleet-down test test-all bench clean
@@ -17,6 +18,9 @@ setup: ## Make the virtual environment and fetch the collections (cached outside
 setup-all:
 	@$(PYTHON) tests/tooling/environment.py --next
 
+demo: setup ## Start the simulated fleet and deploy on it: a real vLLM answers at the end
+	@$(SIMFLEET) demo
+
 lint: setup ## ansible-lint, ansible-test sanity, ruff, mypy, yamllint, documentation, changelog
 	@$(RUN) lint
 
@@ -26,8 +30,26 @@ unit: setup ## Pure logic, no engine needed
 integration: setup ## Every module against a real Docker Engine
 	@$(RUN) integration
 
+molecule: setup ## Check, converge, idempotence, verify on Debian and on a dnf system
+	@$(RUN) molecule
+
+fleet-up: setup ## Start the simulated fleet of inventories/sim and leave it running
+	@$(SIMFLEET) up
+
+fleet-down: setup ## Remove that fleet
+	@$(SIMFLEET) down
+
 test: setup-all ## All that must hold at every change; ends with "N passed, N failed, N skipped"
 	@$(RUN) test
 
 test-all: setup-all ## Everything, the long tests and the benchmark too
 	@$(RUN) test-all
+
+bench: setup ## Time drift and a converged site beside ping and stock modules
+	@$(RUN) bench
+
+clean: ## Remove what a checkout holds beside its sources, and the demo's fleet (not the cache)
+	@if [ -x $(VENV_PYTHON) ]; then $(SIMFLEET) down; fi
+	@rm -rf .venv .venv-next .hypothesis .mypy_cache .pytest_cache .ruff_cache .ansible build \
+		collections/ansible_collections fleet-report tests/output
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
