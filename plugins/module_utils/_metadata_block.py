@@ -348,12 +348,12 @@ def leftovers(observed: dict[str, Any]) -> list[str]:
     return [*found, *(["the rules"] if present else [])]
 
 
-def files(want: dict[str, Any], observed: dict[str, Any]) -> dict[str, tuple[str, int, str | None]]:
-    """Path: (wanted text, mode, text found)."""
+def files(want: dict[str, Any], observed: dict[str, Any]) -> dict[str, tuple[str, str | None]]:
+    """By path, the wanted text and the text found."""
     return {
-        _units.SLICE_UNIT: (_units.slice_unit(), 0o644, observed["slice"]),
-        _units.BLOCK_SCRIPT: (script(want, observed), 0o755, observed["script"]),
-        _units.BLOCK_UNIT: (_units.block_unit(), 0o644, observed["unit"]),
+        _units.SLICE_UNIT: (_units.slice_unit(), observed["slice"]),
+        _units.BLOCK_SCRIPT: (script(want, observed), observed["script"]),
+        _units.BLOCK_UNIT: (_units.block_unit(), observed["unit"]),
     }
 
 
@@ -362,11 +362,11 @@ def plan(want: dict[str, Any], observed: dict[str, Any], active: bool, predicted
     if not observed["managed"]:
         return []
     if want["state"] == "absent":
-        found = leftovers(observed)
+        left = leftovers(observed)
         reason = "Containers may read the metadata address again."
-        return [action("host", "unblock_metadata", _units.BLOCK, reason, before=found)] if found else []
+        return [action("host", "unblock_metadata", _units.BLOCK, reason, before=left)] if left else []
     actions = []
-    for path, (text, _mode, found) in files(want, observed).items():
+    for path, (text, found) in files(want, observed).items():
         if text != found:
             reason = "Containers are kept from the metadata address."
             actions.append(action("host", "write", path, reason, before=found, after=text))
@@ -396,6 +396,16 @@ def host_network_findings(
 def _unblocked(service: str, reason: str) -> dict[str, Any]:
     message = f"{service} is on the host's network and can read the metadata address: {reason}."
     return finding("metadata-host-network", message, service=service, key="network", value="host")
+
+
+def in_slice(cgroups: str, method: str) -> bool:
+    """Whether the text of /proc/<pid>/cgroup puts a process under the slice, in the hierarchy that counts."""
+    for line in cgroups.splitlines():
+        _number, controllers, path = [*line.split(":", 2), "", ""][:3]
+        counts = controllers == "" if method == PATH else "net_cls" in controllers.split(",")
+        if counts and path.startswith(f"/{_units.SLICE_PATH}/"):
+            return True
+    return False
 
 
 def cgroup_parent(driver: str) -> str:

@@ -1,0 +1,236 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The host settings of a node document: observe, plan, apply. Private to the collection.
+
+Reading costs two processes, systemctl and the firewall's listing; the rest are files and the engine's socket.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+from ansible_collections.ascend.fleet.plugins.module_utils import (
+    _host_engine,
+    _host_files,
+    _metadata_block,
+    _sdk_folder,
+    _sysctl,
+    _units,
+)
+from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import EngineReader
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, action, finding
+from ansible_collections.ascend.fleet.plugins.module_utils._system import System
+
+# Actions after which an engine is there that was not before.
+ENGINE_COMES = frozenset(["enable_service", "install_packages"])
+FIREWALL_COMES = "the engine's packages bring the firewall program"
+
+
+# --- observe
+
+
+def observe(system: System, want: dict[str, Any], reader: EngineReader) -> dict[str, Any]:
+    units = _units.show(system)
+    engine = _host_engine.observe(system, want, reader, units)
+    block = want["metadata_block"]
+    observed_block = _metadata_block.observe(system, block, engine["backend"], engine["iptables_off"])
+    return {
+        "engine": engine,
+        "units": _observe_units(system, units or {}),
+        "metadata_block": observed_block,
+        "under_slice": _under_slice(system, reader, engine, observed_block),
+        "forwarding": _sysctl.observe(system) if want["forwarding"].get("manage", True) else None,
+        "sdk": _sdk_folder.observe(system, want["sdk"]) if want["sdk"].get("manage", True) else None,
+        "directories": _host_files.observe_directories(system, _host_files.wanted_directories(want)),
+        "ca_bundle": _host_files.observe_ca(system, want.get("ca_bundle")),
+        "mounts": _host_files.observe_mounts(system, want.get("wait_mounts") or []),
+    }
+
+
+def _observe_units(system: System, units: dict[str, dict[str, str]]) -> dict[str, Any]:
+    files = (_units.ORDER_DROPIN, _units.DRIVER_SCRIPT, _units.DRIVER_UNIT)
+    return {
+        "files": {path: system.read(path) for path in files},
+        "block_active": units.get(_units.BLOCK, {}).get("ActiveState") == "active",
+        "stale": sorted(name for name, unit in units.items() if unit.get("NeedDaemonReload") == "yes"),
+    }
+
+
+def _under_slice(
+    system: System, reader: EngineReader, engine: dict[str, Any], block: dict[str, Any]
+) -> dict[str, bool]:
+    """For each running fleet container on the host's network: does its cgroup stand under the slice?"""
+    found = {}
+    names = [entry["name"] for entry in engine["containers"] if entry["fleet"] and entry["host_network"]]
+    for name in names if block["managed"] else []:
+        container = reader.inspect(name) or {}
+        pid = (container.get("State") or {}).get("Pid")
+        found[name] = bool(pid) and _metadata_block.in_slice(
+            system.read(f"/proc/{pid}/cgroup") or "", block["cgroup"]["method"]
+        )
+    return found
+
+
+# --- plan
+
+
+def plan(want: dict[str, Any], observed: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Everything that differs, in the order it is carried out."""
+    engine = observed["engine"]
+    actions, findings = _host_engine.plan_install(want, engine)
+    parts = [
+        _host_files.plan_directories(_host_files.wanted_directories(want), observed["directories"]),
+        _host_files.plan_ca(want.get("ca_bundle"), observed["ca_bundle"]),
+        _sysctl.plan(want["forwarding"], observed["forwarding"]) if observed["forwarding"] else ([], []),
+        _plan_units(want, observed),
+    ]
+    for more, against in parts:
+        actions += more
+        findings += against
+    reasons = ["CA bundle"] if any(step["action"] in ("write_ca", "remove_ca") for step in actions) else []
+    more, against = _host_engine.plan_config(want, engine, reasons)
+    actions += more + _host_engine.plan_start(want, engine)
+    findings += against
+    if observed["sdk"]:
+        actions += _sdk_folder.plan(want["sdk"], observed["sdk"])
+    findings += _host_files.mount_findings(observed["mounts"])
+    return actions, findings
+
+
+def _plan_units(want: dict[str, Any], observed: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    engine, block = observed["engine"], observed["metadata_block"]
+    manage, blocked = want["engine"].get("manage", True), want["metadata_block"]["state"] == "present"
+    if not engine["systemd"]:
+        if not manage and not blocked:
+            return [], []
+        message = "systemd does not run on the node: the engine and the metadata block cannot be ordered at boot."
+        return [], [finding("systemd-missing", message)]
+    predicted = None if engine["installed"] else FIREWALL_COMES
+    steps = _metadata_block.plan(want["metadata_block"], block, observed["units"]["block_active"], predicted)
+    files = [step for step in steps if step["action"] == "write"]
+    rules = [step for step in steps if step["action"] != "write"]
+    files += _plan_order(want, observed["units"]["files"], manage, blocked)
+    actions = list(files)
+    stale = observed["units"]["stale"]
+    if files or stale:
+        reason = f"Changed on disk: {', '.join(stale)}." if stale else "Unit files are written."
+        actions.append(action("host", "daemon_reload", "systemd", reason))
+    return actions + rules, []
+
+
+def _plan_order(
+    want: dict[str, Any], found: dict[str, str | None], manage: bool, blocked: bool
+) -> list[dict[str, Any]]:
+    npus = want["npus"]
+    driver = manage and bool(npus["needed"])
+    mounts = list(want.get("wait_mounts") or []) if manage else []
+    wanted = {
+        _units.DRIVER_SCRIPT: _units.driver_script(npus["dev"], npus["expected"]) if driver else None,
+        _units.DRIVER_UNIT: _units.driver_unit() if driver else None,
+        _units.ORDER_DROPIN: _units.order_dropin(mounts, driver, blocked),
+    }
+    actions = []
+    for path, text in wanted.items():
+        if found[path] == text:
+            continue
+        reason = "Containers wait at boot for what they need." if text else "Nothing is waited for at boot any more."
+        actions.append(action("host", "write" if text else "remove", path, reason, before=found[path], after=text))
+    return actions
+
+
+def host_network_findings(observed: dict[str, Any], services: list[str]) -> list[dict[str, Any]]:
+    """``services``: containers that want the host's network; findings where the block cannot hold for them."""
+    return _metadata_block.host_network_findings(observed["metadata_block"], services, observed["under_slice"])
+
+
+def cgroup_parent(observed: dict[str, Any]) -> str | None:
+    """The cgroup_parent of a container on the host's network; None where the block is not ours."""
+    block = observed["metadata_block"]
+    if not block["managed"] or block["cgroup"]["method"] == _metadata_block.NONE:
+        return None
+    return _metadata_block.cgroup_parent(observed["engine"]["cgroup_driver"] or "systemd")
+
+
+def removed(want: dict[str, Any]) -> dict[str, Any]:
+    """The same host with everything gone that this collection made and that nothing else may need."""
+    return dict(
+        want,
+        npus=dict(want["npus"], needed=False),
+        engine=dict(want["engine"], daemon={}, proxy=None),
+        sdk=dict(want["sdk"], manage=False),
+        forwarding=dict(want["forwarding"], state="absent"),
+        metadata_block=dict(want["metadata_block"], state="absent"),
+        directories=[],
+        ca_bundle=None,
+        wait_mounts=[],
+    )
+
+
+# --- apply
+
+
+def apply(want: dict[str, Any], actions: list[dict[str, Any]], system: System, progress: Callable[[str], None]) -> None:
+    for step in actions:
+        progress(f"{step['action']} {step['target']}")
+        _APPLY[step["action"]](system, want, step)
+
+
+def _packages(system: System, want: dict[str, Any], step: dict[str, Any]) -> None:
+    raise FleetError("engine-missing", "The Docker Engine is not installed, and installing it is left to the role.")
+
+
+def _write(system: System, want: dict[str, Any], step: dict[str, Any]) -> None:
+    system.write(step["target"], step["after"], 0o755 if step["target"].startswith(_units.LIBRARY) else 0o644)
+
+
+def _write_ca(system: System, want: dict[str, Any], step: dict[str, Any]) -> None:
+    _host_files.write_ca(system, want["ca_bundle"], want.get("files") or {})
+    _host_engine.note_restart(system, ["CA bundle"])
+
+
+def _remove_ca(system: System, want: dict[str, Any], step: dict[str, Any]) -> None:
+    _host_files.remove_ca(system)
+    _host_engine.note_restart(system, ["CA bundle"])
+
+
+def _block(system: System, want: dict[str, Any], step: dict[str, Any]) -> None:
+    units = _units.show(system) or {}
+    _metadata_block.block(system, units.get(_units.BLOCK, {}).get("ActiveState") == "active")
+
+
+def _unblock(system: System, want: dict[str, Any], step: dict[str, Any]) -> None:
+    _metadata_block.unblock(system)
+    _reload_units(system, want, step)
+
+
+def _reload_units(system: System, want: dict[str, Any], step: dict[str, Any]) -> None:
+    system.run(["systemctl", "daemon-reload"], timeout=60)
+
+
+Step = Callable[[System, "dict[str, Any]", "dict[str, Any]"], None]
+
+
+def _with_step(function: Callable[[System, dict[str, Any]], None]) -> Step:
+    return lambda system, want, step: function(system, step)
+
+
+def _with_want(function: Callable[[System, dict[str, Any]], None]) -> Step:
+    return lambda system, want, step: function(system, want)
+
+
+_APPLY: dict[str, Step] = {
+    **{name: _with_step(function) for name, function in _sysctl.APPLY.items()},
+    **{name: _with_want(function) for name, function in _host_engine.APPLY.items()},
+    "install_packages": _packages,
+    "create_directory": _with_step(_host_files.apply_directory),
+    "set_directory": _with_step(_host_files.apply_directory),
+    "write_ca": _write_ca,
+    "remove_ca": _remove_ca,
+    "write": _write,
+    "daemon_reload": _reload_units,
+    "block_metadata": _block,
+    "unblock_metadata": _unblock,
+    "use_system_sdk": lambda system, want, step: _sdk_folder.use_system(system, want["sdk"]["folder"]),
+    "install_sdk": lambda system, want, step: _sdk_folder.install(system, want["sdk"]["folder"]),
+}
