@@ -112,6 +112,7 @@ STEPS = (
     ),
     Step("molecule-debian", "molecule", "scenario debian", script("scenario.py", "debian"), timeout=1200),
     Step("molecule-dnf", "molecule", "scenario dnf", script("scenario.py", "dnf"), timeout=1200),
+    Step("bench", "bench", "cost of drift and of a converged site", ("python", "-m", "tests.bench"), FLEET, timeout=3600),
     Step("exhaustive", "all", "the long tests", pytest("exhaustive"), pytest=True, timeout=3600),
 )
 
@@ -126,5 +127,6 @@ RINGS = {
     "molecule": ("engine", "molecule"),
     "fleet": ("engine", "fleet"),
     "test": (*LINT, *UNIT, *NEXT, *ENGINE, *ON_FLEET),
-    "test-all": (*LINT, *UNIT, *NEXT, *ENGINE, *ON_FLEET, "all"),
+    "test-all": (*LINT, *UNIT, *NEXT, *ENGINE, *ON_FLEET, "bench", "all"),
+    "bench": ("engine", "bench"),
 }
