@@ -20,6 +20,9 @@ from ansible_collections.ascend.fleet.plugins.module_utils._findings import Flee
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
 
+PATIENCE = 0.3
+
+
 class Lock:
     """The node's lock. Held by every process that shares the open file, a forked worker included."""
 
@@ -30,13 +33,29 @@ class Lock:
     def try_acquire(self) -> bool:
         os.makedirs(os.path.dirname(self._path), 0o755, exist_ok=True)
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() < deadline:
+                    time.sleep(0.02)
+                    continue
+                os.close(fd)
+                return False
+            self._fd = fd
+            return True
+
+    def is_held(self) -> bool:
+        """Whether somebody holds the lock now. Asking takes it for a moment, which PATIENCE absorbs."""
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            return True
+        finally:
             os.close(fd)
-            return False
-        self._fd = fd
-        return True
+        return False
 
     def drop_copy(self) -> None:
         """Close this process's copy; the lock stays with whoever else has the file open."""

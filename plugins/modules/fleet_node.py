@@ -30,10 +30,12 @@ options:
     description:
       - V(observe) reads and plans.
       - V(apply) carries the plan out.
+      - V(remove) removes every service of the document and every other container of the fleet on the node;
+        with V(host) in O(scope) also the host settings that this collection made.
       - V(poll) asks for the state of work that an earlier V(apply) left running. Used by the action plugin.
       - V(release) gives the run's lease of the node back.
     type: str
-    choices: [observe, apply, poll, release]
+    choices: [observe, apply, remove, poll, release]
     default: observe
   scope:
     description:
@@ -189,7 +191,11 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "document": {"type": "dict"},
-            "action": {"type": "str", "choices": ["observe", "apply", "poll", "release"], "default": "observe"},
+            "action": {
+                "type": "str",
+                "choices": ["observe", "apply", "remove", "poll", "release"],
+                "default": "observe",
+            },
             "scope": {
                 "type": "list",
                 "elements": "str",
@@ -208,6 +214,7 @@ def main() -> None:
         required_if=[
             ("action", "observe", ["document"]),
             ("action", "apply", ["document", "run"]),
+            ("action", "remove", ["document", "run"]),
             ("action", "poll", ["work"]),
             ("action", "release", ["run"]),
         ],

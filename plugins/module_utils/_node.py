@@ -1,0 +1,197 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A node and its document: observed and planned. Private to the collection."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Dict, NamedTuple
+
+from ansible_collections.ascend.fleet.plugins.module_utils import (
+    _container_facts,
+    _host,
+    _node_checks,
+    _node_images,
+    _node_npus,
+    _node_probe,
+    _node_secrets,
+    _node_services,
+    _reach,
+)
+from ansible_collections.ascend.fleet.plugins.module_utils._container_engine import is_running
+from ansible_collections.ascend.fleet.plugins.module_utils._container_plan import plan_container
+from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import EngineReader, EngineUnavailable
+from ansible_collections.ascend.fleet.plugins.module_utils._node_services import Placed, Work
+from ansible_collections.ascend.fleet.plugins.module_utils._system import System
+
+Json = Dict[str, Any]
+
+ENGINE_MISSING = "the container engine is installed and started before"
+
+
+class NodePlan(NamedTuple):
+    """What differs from the document, what stands against it, and what is there."""
+
+    actions: list[Json]
+    findings: list[Json]
+    services: list[Json]
+    placed: list[Placed]
+    work: list[Work]
+    node: Json
+
+
+class Node:
+    def __init__(self, system: System, params: Json) -> None:
+        self.system = system
+        removing = params["action"] == "remove"
+        self.document: Json = _node_services.removed(params["document"]) if removing else params["document"]
+        self.scope = set(params["scope"])
+        self.interrupting = bool(params["interrupting"])
+        self.observing = params["action"] == "observe"
+        self.secrets: dict[str, str] = params["secrets"] or {}
+        host = self.document["host"]
+        self.host = dict(_host.removed(host) if removing else host, files=params["files"] or {})
+        self.images: list[Json] = self.document["artefacts"]["images"]
+        self.reader = EngineReader(self.host["engine"]["socket"])
+
+    def plan(self) -> NodePlan:
+        pairs = self.document["reach"] if self.observing and "host" in self.scope else []
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            # npu-smi and the peers take their time elsewhere; host and engine are read meanwhile.
+            npus = pool.submit(_node_npus.read, self.system, self.document, self.scope)
+            reach = pool.submit(_reach.check, pairs)
+            actions, findings, host = self._plan_host()
+            containers, unavailable = self._containers()
+            npu = npus.result()
+            findings = findings + reach.result() + _node_npus.findings(npu, self.document)
+        node = {"npu": _node_npus.summary(npu), "engine": _engine(host)}
+        coming = ENGINE_MISSING if unavailable and _brings_engine(actions) else None
+        if unavailable and coming is None:
+            return NodePlan(actions, [*findings, unavailable.finding], [], [], [], node)
+        if "images" in self.scope:
+            actions = actions + self._plan_images(coming)
+        placed, problems = self._place(npu, containers, host)
+        work: list[Work] = []
+        if "services" in self.scope:
+            work, against = self._plan_services(placed, containers, npu, actions, coming)
+            actions = actions + [act for one in work for act in one.actions]
+            findings = findings + problems + against
+        lines = [_node_services.status(one, containers) for one in placed]
+        return NodePlan(actions, findings, lines, placed, work, node)
+
+    def probe(self) -> tuple[list[Json], list[Json]]:
+        """Every service's state and answer; nothing but the engine and the services are asked."""
+        containers = _container_facts.read_containers(self.reader)
+        placed = [Placed(service, None, []) for service in self.document["services"]]
+        return _node_probe.run(self.reader, placed, containers, self.read_secret)
+
+    def read_secret(self, identity: str) -> str:
+        return self.secrets.get(identity) or self.system.read(_node_secrets.path_of(identity)) or ""
+
+    def _plan_host(self) -> tuple[list[Json], list[Json], Json]:
+        on_host_network = [s["name"] for s in self.document["services"] if s["container"]["network"] == "host"]
+        if "host" not in self.scope and not ("services" in self.scope and on_host_network):
+            return [], [], {}
+        observed = _host.observe(self.system, self.host, self.reader)
+        if "host" not in self.scope:
+            return [], [], observed
+        actions, findings = _host.plan(self.host, observed)
+        findings = findings + _host.host_network_findings(observed, on_host_network)
+        if not self.interrupting:
+            actions = [act for act in actions if not act["interrupts"]]
+        return actions, findings, observed
+
+    def _containers(self) -> tuple[dict[str, Json], EngineUnavailable | None]:
+        if not self.scope & {"services", "images"}:
+            return {}, None
+        try:
+            return _container_facts.read_containers(self.reader), None
+        except EngineUnavailable as error:
+            return {}, error
+
+    def _plan_images(self, engine_coming: str | None) -> list[Json]:
+        present: dict[str, Json | None] = {}
+        if not engine_coming:
+            present = {image["reference"]: self.reader.image(image["reference"]) for image in self.images}
+        return _node_images.plan(self.images, present, engine_coming)
+
+    def _place(self, npu: Json | None, containers: dict[str, Json], host: Json) -> tuple[list[Placed], list[Json]]:
+        neighbours = [_container_facts.neighbour(container) for container in containers.values()]
+        parent = _host.cgroup_parent(host) if host else None
+        return _node_services.place(self.document, npu, neighbours, self.system.exists, parent)
+
+    def _plan_services(
+        self,
+        placed: list[Placed],
+        containers: dict[str, Json],
+        npu: Json | None,
+        earlier: list[Json],
+        engine_coming: str | None,
+    ) -> tuple[list[Work], list[Json]]:
+        """Service by service; each finds what the ones before it leave."""
+        work, findings = _node_services.orphans(self.document, containers)
+        findings = findings + self._checks(placed, containers, npu)
+        if engine_coming:
+            return [_work(one, _node_services.predicted(one, engine_coming)) for one in placed if one.spec], findings
+        staged = {act["target"] for act in earlier if act["scope"] == "images"}
+        specs = [one.spec for one in placed if one.spec is not None]
+        facts = _container_facts.observe(self.reader, self.system, specs, containers)
+        facts = facts._replace(paths=dict(facts.paths, **self._paths_to_come(earlier)))
+        leaving = [one.spec["name"] for one in work]
+        for one in placed:
+            if one.spec is None:
+                continue
+            name, state = one.service["name"], one.service["state"]
+            secrets = [] if state == "absent" else _node_secrets.plan(self.system, one.service, self.secrets)
+            actions, against = plan_container(
+                one.spec,
+                containers.get(name),
+                facts.images.get(one.spec["image"]),
+                facts,
+                state=state,
+                on_change=one.service["on_change"],
+                release=self.document["release"],
+                leaving=leaving,
+                image_coming=one.spec["image"] in staged,
+            )
+            findings += against
+            if state == "absent":
+                leaving.append(name)
+            work.append(
+                _work(one, secrets + _node_services.with_restart(one.service, containers.get(name), secrets, actions))
+            )
+            facts = _node_services.with_neighbour(facts, one, actions)
+        for one_work in work:
+            if one_work.state == "absent":
+                one_work.actions.extend(_node_secrets.leftovers(self.system, one_work.spec["name"]))
+        return work, findings
+
+    def _checks(self, placed: list[Placed], containers: dict[str, Json], npu: Json | None) -> list[Json]:
+        chips = _node_npus.by_card(npu)
+        findings = []
+        for one in placed:
+            if one.service["state"] == "present":
+                current = containers.get(one.service["name"])
+                running = current is not None and is_running(current)
+                findings += _node_checks.run(self.system, one.service, one.cards, chips, running)
+        return findings
+
+    def _paths_to_come(self, earlier: list[Json]) -> dict[str, str]:
+        """Paths that are missing now and will be there when a container is made."""
+        secrets = {_node_secrets.path_of(identity): _container_facts.FILE for identity in self.secrets}
+        folders = {act["target"]: _container_facts.FOLDER for act in earlier if act["action"] == "create_directory"}
+        return {**secrets, **folders}
+
+
+def _work(one: Placed, actions: list[Json]) -> Work:
+    return Work(one.spec or {}, one.service["state"], one.service["probe"], actions)
+
+
+def _brings_engine(actions: list[Json]) -> bool:
+    return any(act["scope"] == "host" and act["action"] in _host.ENGINE_COMES for act in actions)
+
+
+def _engine(observed: Json) -> Json | None:
+    engine = observed.get("engine")
+    return engine and {key: engine.get(key) for key in ("installed", "version", "running", "backend")}

@@ -1,0 +1,97 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Carries out the plan of a node: host, images, services. Private to the collection."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict
+
+from ansible_collections.ascend.fleet.plugins.module_utils import (
+    _container_facts,
+    _engine_sdk,
+    _host,
+    _node_images,
+    _node_probe,
+    _node_secrets,
+    _node_services,
+    _sdk_folder,
+)
+from ansible_collections.ascend.fleet.plugins.module_utils._container_apply import Hooks, apply_container, recover
+from ansible_collections.ascend.fleet.plugins.module_utils._container_cards import wait_released
+from ansible_collections.ascend.fleet.plugins.module_utils._container_spec import settle, spec_digest
+from ansible_collections.ascend.fleet.plugins.module_utils._engine_sdk import EngineClient
+from ansible_collections.ascend.fleet.plugins.module_utils._node import Node, NodePlan
+from ansible_collections.ascend.fleet.plugins.module_utils._probe import ProbeResult
+
+Json = Dict[str, Any]
+Progress = Callable[[str], None]
+
+
+def apply(node: Node, plan: NodePlan, run_id: str, progress: Progress) -> list[Json]:
+    """The status of every service afterwards; the first failure is raised as it is."""
+    host = [act for act in plan.actions if act["scope"] == "host"]
+    if host:
+        _host.apply(node.host, host, node.system, progress)
+    results: dict[str, ProbeResult] = {}
+    if len(host) < len(plan.actions):
+        client = _engine_sdk.client(
+            node.reader.socket_path, _sdk_folder.active(node.system, node.host["sdk"]["folder"])
+        )
+        _bring_images(node, plan, client, progress)
+        results = _bring_services(node, plan, client, run_id, progress)
+    if not plan.placed:
+        return []
+    containers = _container_facts.read_containers(node.reader)
+    return [_line(one, containers, results) for one in plan.placed]
+
+
+def _bring_images(node: Node, plan: NodePlan, client: EngineClient, progress: Progress) -> None:
+    for act in plan.actions:
+        if act["scope"] != "images":
+            continue
+        if act["action"] == "load":
+            _node_images.load(client, act, node.system, progress)
+        else:
+            _node_images.pull(client, act, progress)
+
+
+def _bring_services(
+    node: Node, plan: NodePlan, client: EngineClient, run_id: str, progress: Progress
+) -> dict[str, ProbeResult]:
+    specs = [one.spec for one in plan.placed if one.spec is not None]
+    wanted = {spec["name"]: spec_digest(settle(spec, node.system.exists)) for spec in specs}
+    actions = [act for act in plan.actions if act["scope"] == "services"]
+    if any(act["action"] == "recover" for act in actions):
+        recover(client, node.reader, list(wanted), wanted, progress)
+
+    def released(cards: list[int]) -> None:
+        wait_released(node.system, node.host["npus"], cards)
+
+    results = {}
+    hooks = Hooks(released, node.read_secret)
+    for one in plan.work:
+        others = [act for act in one.actions if not _secret(node, act)]
+        result = apply_container(
+            client, node.reader, one.spec, others, one.probe, progress, run_id, one.state, node.system, hooks
+        )
+        if result is not None:
+            results[one.spec["name"]] = result
+    return results
+
+
+def _secret(node: Node, act: Json) -> bool:
+    """Carry the action out if it is about a secret file."""
+    if act["action"] == "write_secret":
+        _node_secrets.write(node.system, act, node.secrets)
+        return True
+    if act["action"] == "remove_secrets":
+        _node_secrets.remove(node.system, act)
+        return True
+    return False
+
+
+def _line(one: _node_services.Placed, containers: dict[str, Json], results: dict[str, ProbeResult]) -> Json:
+    line = _node_services.status(one, containers)
+    result = results.get(line["name"])
+    return line if result is None else _node_probe.proven(line, one.service, result)

@@ -1,0 +1,102 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One call of fleet_node: observe, apply, poll or release. Private to the collection."""
+
+from __future__ import annotations
+
+from typing import Any, Dict
+
+from ansible_collections.ascend.fleet.plugins.module_utils import _lock, _node_apply, _node_report, _work
+from ansible_collections.ascend.fleet.plugins.module_utils._document import digest
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
+from ansible_collections.ascend.fleet.plugins.module_utils._node import Node
+from ansible_collections.ascend.fleet.plugins.module_utils._system import System
+
+Json = Dict[str, Any]
+
+
+def handle(params: Json, check_mode: bool) -> Json:
+    system = System()
+    try:
+        return _ACTIONS[params["action"]](system, params, check_mode)
+    except FleetError as error:
+        return {"failed": True, "changed": False, "msg": str(error), "findings": [error.finding]}
+
+
+def _observe(system: System, params: Json, check_mode: bool) -> Json:
+    node = Node(system, params)
+    if "probes" in node.scope:
+        return _node_report.probed(*node.probe())
+    return _node_report.observed(node.plan())
+
+
+def _apply(system: System, params: Json, check_mode: bool) -> Json:
+    run = params["run"]
+    node = Node(system, params)
+    if check_mode:
+        return _node_report.planned(node.plan())
+    work = digest([params["action"], params["document"], sorted(params["scope"]), params["interrupting"]])
+    lock = _lock.Lock(system)
+    if not lock.try_acquire():
+        return _attach(system, params, work)
+    plan = node.plan()
+    errors = _node_report.plan_errors(plan)
+    if errors:
+        return _node_report.refused(plan, errors)
+    if not plan.actions:
+        return _node_report.observed(plan)
+
+    def renew() -> None:
+        _lock.claim(system, run["id"], run["owner"], run["lease_seconds"], params["take_over"])
+
+    renew()
+
+    def job(progress: _work.Progress) -> Json:
+        def renewing(text: str) -> None:
+            renew()
+            progress(text)
+
+        return _node_report.applied(plan, _node_apply.apply(node, plan, run["id"], renewing))
+
+    _work.start(system, lock, work, {"id": run["id"], "owner": run["owner"]}, job)
+    return _outcome(system, work, params["wait"])
+
+
+def _attach(system: System, params: Json, work: str) -> Json:
+    """Another change is under way: ours from before a lost connection, or somebody else's."""
+    status = _work.read_status(system) or {}
+    if status.get("digest") == work and not status.get("done"):
+        return _outcome(system, work, params["wait"])
+    holder = status.get("run") or {}
+    raise FleetError(
+        "lock-held",
+        f"The node is being changed by run {holder.get('id')} of {holder.get('owner')}"
+        f" ({status.get('phase', 'its phase is unknown')}).",
+        key="lock",
+        value=holder,
+    )
+
+
+def _poll(system: System, params: Json, check_mode: bool) -> Json:
+    return _outcome(system, params["work"], params["wait"])
+
+
+def _outcome(system: System, work: str, seconds: float) -> Json:
+    status = _work.wait(system, work, seconds, _lock.Lock(system).is_held)
+    if status is None:
+        raise FleetError(
+            "step-failed", "The work on the node ended without a result; it was killed or the node restarted."
+        )
+    if status["done"]:
+        result: Json = status["result"]
+        return result
+    return {"changed": False, "pending": {"work": work, "phase": status["phase"], "run": status["run"]}}
+
+
+def _release(system: System, params: Json, check_mode: bool) -> Json:
+    released = False if check_mode else _lock.release(system, params["run"]["id"])
+    return {"changed": False, "released": released, "findings": []}
+
+
+_ACTIONS = {"observe": _observe, "apply": _apply, "remove": _apply, "poll": _poll, "release": _release}

@@ -1,0 +1,67 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What fleet_node returns. Private to the collection."""
+
+from __future__ import annotations
+
+from typing import Any, Dict
+
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import ERROR
+from ansible_collections.ascend.fleet.plugins.module_utils._node import NodePlan
+
+Json = Dict[str, Any]
+
+
+def observed(plan: NodePlan) -> Json:
+    return _result(plan, changed=False)
+
+
+def probed(lines: list[Json], findings: list[Json]) -> Json:
+    errors = [item for item in findings if item["severity"] == ERROR]
+    result: Json = {"changed": False, "plan": [], "findings": findings, "services": lines, "node": {}}
+    return _failed(result, errors) if errors else result
+
+
+def planned(plan: NodePlan) -> Json:
+    """Check mode: what the real run would do, refusals included."""
+    errors = plan_errors(plan)
+    return refused(plan, errors) if errors else _result(plan, changed=bool(plan.actions))
+
+
+def applied(plan: NodePlan, lines: list[Json]) -> Json:
+    return dict(_result(plan, changed=bool(plan.actions)), services=lines)
+
+
+def refused(plan: NodePlan, errors: list[Json]) -> Json:
+    return _failed(_result(plan, changed=False), errors)
+
+
+def plan_errors(plan: NodePlan) -> list[Json]:
+    return [item for item in plan.findings if item["severity"] == ERROR]
+
+
+def _failed(result: Json, errors: list[Json]) -> Json:
+    text = " ".join(f"{item['message']} {item['remedy']}" for item in errors)
+    return dict(result, failed=True, msg=text)
+
+
+def _result(plan: NodePlan, changed: bool) -> Json:
+    return {
+        "changed": changed,
+        "plan": plan.actions,
+        "findings": plan.findings,
+        "services": plan.services,
+        "node": plan.node,
+        "diff": [_diff(act) for act in plan.actions],
+    }
+
+
+def _diff(act: Json) -> Json:
+    header = f"{act['action']} {act['target']} ({act['reason']})"
+    before, after = (_shown(act[side]) for side in ("before", "after"))
+    return {"before_header": header, "after_header": header, "before": before, "after": after}
+
+
+def _shown(value: Any) -> Any:
+    return "" if value is None else value

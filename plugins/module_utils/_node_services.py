@@ -1,0 +1,229 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the services of a document to one spec per container, cards included. Private to the collection."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any, Callable, Dict, List, NamedTuple
+
+from ansible_collections.ascend.fleet.plugins.module_utils import _placement, _soc
+from ansible_collections.ascend.fleet.plugins.module_utils._container_engine import (
+    cards_of,
+    is_fleet,
+    is_running,
+    service_of,
+)
+from ansible_collections.ascend.fleet.plugins.module_utils._container_facts import Neighbour, NodeFacts
+from ansible_collections.ascend.fleet.plugins.module_utils._container_spec import Spec, normalise, with_card_access
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import action, finding
+
+Json = Dict[str, Any]
+Findings = List[Json]
+_BRINGS_UP = ("create", "replace", "start", "restart")
+
+
+class Placed(NamedTuple):
+    """One service with the cards it has on this node; ``spec`` is None where it cannot be had."""
+
+    service: Json
+    spec: Spec | None
+    cards: list[int]
+
+
+class Work(NamedTuple):
+    """What one container's plan needs to be carried out."""
+
+    spec: Spec
+    state: str
+    probe: Json | None
+    actions: list[Json]
+
+
+def place(
+    document: Json,
+    npu: Json | None,
+    neighbours: list[Neighbour],
+    exists: Callable[[str], bool],
+    host_network_parent: str | None,
+) -> tuple[list[Placed], Findings]:
+    """Cards and specs of all services; ``host_network_parent`` is the slice that the metadata block covers."""
+    services = document["services"]
+    absent = {service["name"] for service in services if service["state"] == "absent"}
+    present = {service["name"] for service in services} - absent
+    leaving = {other.name for other in neighbours if _goes(document, other, absent, present)}
+    requests = [
+        _placement.Request(
+            service["name"],
+            service["npus"]["count"],
+            tuple(service["npus"]["cards"]) if service["npus"]["cards"] else None,
+        )
+        for service in services
+        if service["state"] != "absent" and service["npus"]["count"]
+    ]
+    soc = (npu or {}).get("soc")
+    rules = _placement.Rules(_soc.profile(soc).pairs, tuple(document["release"]))
+    held = [
+        _placement.Holder(other.name, tuple(other.cards), other.service, other.running)
+        for other in neighbours
+        if other.cards and other.name not in leaving
+    ]
+    placement = _placement.place(_placement.chips_from_facts(npu or {}), held, requests, rules)
+    findings: Findings = [
+        finding("placement", problem.message, problem.remedy, service=problem.service, key="npus", value=problem.value)
+        for problem in placement.problems
+    ]
+    placed = []
+    for service in sorted(services, key=lambda service: service["state"] != "absent"):
+        cards = placement.assignments.get(service["name"], [])
+        spec, problems = _spec(document["host"]["npus"], _in_slice(service, host_network_parent), cards, soc, exists)
+        findings += problems
+        wants_cards = service["npus"]["count"] if service["state"] != "absent" else 0
+        placed.append(Placed(service, spec if len(cards) == wants_cards else None, cards))
+    return placed, findings
+
+
+def _in_slice(service: Json, parent: str | None) -> Json:
+    container = service["container"]
+    if container["network"] != "host" or container["cgroup_parent"] or not parent:
+        return service
+    return dict(service, container=dict(container, cgroup_parent=parent))
+
+
+def _goes(document: Json, other: Neighbour, absent: set[str], present: set[str]) -> bool:
+    """Whether this run removes the container, so that its cards are free for the others."""
+    if other.service is None:
+        return False
+    return other.service in absent or (document["prune"] == "remove" and other.service not in present)
+
+
+def _spec(
+    want: Json, service: Json, cards: list[int], soc: str | None, exists: Callable[[str], bool]
+) -> tuple[Spec | None, Findings]:
+    options = dict(service["container"], service=service["name"], kind=service["kind"])
+    if options["image"] is None:
+        # Only a service that shall be absent has no image.
+        options["image"] = "none"
+    spec, problems = normalise(options)
+    if problems or not cards:
+        return (None if problems else spec), problems
+    profile = _soc.profile(soc, service["npus"]["profile"])
+    access = _soc.resolve(profile, cards, exists, want["dev"], want["ascend_root"])
+    if access["missing"]:
+        return None, [
+            finding(
+                "mount-missing" if item["what"] == "path" else "device-missing",
+                f"Service {service['name']}: {item['message']}",
+                item["remedy"],
+                service=service["name"],
+                key="npus",
+                value=item["path"],
+            )
+            for item in access["missing"]
+        ]
+    return with_card_access(spec, access, cards), []
+
+
+def orphans(document: Json, containers: dict[str, Json]) -> tuple[list[Work], Findings]:
+    """Containers of the fleet that no entry describes any more; they go on holding their cards."""
+    if document["prune"] == "ignore":
+        return [], []
+    reason = "no entry describes it any more"
+    known = {service["name"] for service in document["services"]}
+    names = sorted(
+        name for name, container in containers.items() if is_fleet(container) and service_of(container) not in known
+    )
+    if document["prune"] == "remove":
+        return [
+            Work(
+                {"name": name}, "absent", None, [action("services", "remove", name, reason, "present", "absent", True)]
+            )
+            for name in names
+        ], []
+    return [], [
+        finding("orphan", f"Container {name} of the fleet is in no entry any more and keeps its cards.", service=name)
+        for name in names
+    ]
+
+
+def predicted(one: Placed, because: str) -> list[Json]:
+    if one.service["state"] == "absent":
+        return []
+    name, image = one.service["name"], one.service["container"]["image"]
+    reason = "there is no such container"
+    return [action("services", "create", name, reason, after={"image": image}, predicted_because=because)]
+
+
+def with_restart(service: Json, container: Json | None, secrets: list[Json], actions: list[Json]) -> list[Json]:
+    """A running container still sees the secret it was started with; a new content needs a restart."""
+    running = container is not None and is_running(container) and service["state"] == "present"
+    if not secrets or not running or any(act["action"] in _BRINGS_UP for act in actions):
+        return actions
+    restart = action(
+        "services", "restart", service["name"], "its secret changes", "running", "running", interrupts=True
+    )
+    return [*actions, restart]
+
+
+def with_neighbour(facts: NodeFacts, one: Placed, actions: list[Json]) -> NodeFacts:
+    """The facts as the next service will find them: with the room this one takes."""
+    spec = one.spec
+    if spec is None or not any(act["action"] in _BRINGS_UP and act["target"] == spec["name"] for act in actions):
+        return facts
+    taken = Neighbour(
+        name=spec["name"],
+        service=spec["service"],
+        running=one.service["state"] == "present",
+        cards=spec["npus"],
+        ports=spec["ports"],
+        shm_size=0 if spec["ipc"] else spec["shm_size"],
+        memory=spec["memory"] or 0,
+    )
+    others = [other for other in facts.neighbours if other.name != taken.name]
+    return facts._replace(neighbours=[*others, taken])
+
+
+def status(one: Placed, containers: dict[str, Json]) -> Json:
+    """One line of the report on a service, as it is now."""
+    service = one.service
+    container = containers.get(service["name"])
+    ports = service["container"]["ports"]
+    return {
+        "name": service["name"],
+        "entry": service["entry"],
+        "kind": service["kind"],
+        "wanted": service["state"],
+        "state": state_of(container),
+        "ready": None,
+        "cards": one.cards if container is None else cards_of(container),
+        "image": service["container"]["image"],
+        "image_id": None if container is None else container["Image"],
+        "ports": [f"{port['host_ip']}:{port['host_port']}" for port in ports],
+        "answer": None,
+        "seconds": None,
+    }
+
+
+def state_of(container: Json | None) -> str:
+    if container is None:
+        return "absent"
+    if container["State"].get("Restarting"):
+        return "restarting"
+    return "running" if is_running(container) else "stopped"
+
+
+def uptime(container: Json) -> float:
+    """Seconds since the start of a running container."""
+    text = str(container["State"].get("StartedAt") or "")[:19]
+    try:
+        started = datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=datetime.timezone.utc)
+    except ValueError:
+        return 0.0
+    return (datetime.datetime.now(datetime.timezone.utc) - started).total_seconds()
+
+
+def removed(document: Json) -> Json:
+    """The same node with every service gone, those that no entry describes any more included."""
+    services = [dict(service, state="absent") for service in document["services"]]
+    return dict(document, services=services, prune="remove", release=[], reach=[])
