@@ -290,8 +290,16 @@ def update_body(changes: dict[str, Any]) -> Json:
 
 def is_fleet(container: Json) -> bool:
     """Whether the fleet made it; takes an inspect document or an entry of a list."""
-    labels = container.get("Labels") or (container.get("Config") or {}).get("Labels") or {}
-    return LABEL_SCHEMA in labels
+    return LABEL_SCHEMA in labels_of(container)
+
+
+def service_of(container: Json) -> str | None:
+    """The service of the fleet that a container belongs to; None for a foreign one."""
+    return labels_of(container).get(LABEL_SERVICE) if is_fleet(container) else None
+
+
+def labels_of(container: Json) -> dict[str, str]:
+    return container.get("Labels") or (container.get("Config") or {}).get("Labels") or {}
 
 
 def name_of(container: Json) -> str:

@@ -17,9 +17,9 @@ from typing import Any, Dict, Iterable, NamedTuple
 from ansible_collections.ascend.fleet.plugins.module_utils._container_engine import (
     EngineDefaults,
     cards_of,
-    is_fleet,
     name_of,
     published_ports,
+    service_of,
 )
 from ansible_collections.ascend.fleet.plugins.module_utils._container_spec import Spec, parse_ulimit
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import EngineReader
@@ -46,7 +46,8 @@ class Neighbour(NamedTuple):
     """A container of the node, as far as it matters to the others."""
 
     name: str
-    fleet: bool
+    service: str | None
+    """The fleet's service that it belongs to; None for a foreign one."""
     running: bool
     cards: list[int]
     ports: list[Json]
@@ -66,10 +67,13 @@ class NodeFacts(NamedTuple):
     images: dict[str, Json | None]
 
 
-def observe(reader: EngineReader, system: System, specs: Iterable[Spec]) -> NodeFacts:
+def observe(
+    reader: EngineReader, system: System, specs: Iterable[Spec], inspected: dict[str, Json] | None = None
+) -> NodeFacts:
+    """Everything the plans of these specs need; ``inspected`` spares reading the containers once more."""
     specs = list(specs)
     info = reader.info()
-    inspected = read_containers(reader)
+    inspected = read_containers(reader) if inspected is None else inspected
     sources = {mount["source"] for spec in specs for mount in spec["mounts"] if mount["type"] == "bind"}
     sources |= {device["host"] for spec in specs for device in spec["devices"]}
     networks = {spec["network"] for spec in specs} - {"bridge", "host", "none"}
@@ -101,7 +105,7 @@ def neighbour(container: Json) -> Neighbour:
     state = container["State"]
     return Neighbour(
         name=name_of(container),
-        fleet=is_fleet(container),
+        service=service_of(container),
         running=bool(state.get("Running") or state.get("Restarting")),
         cards=cards_of(container),
         ports=published_ports(container),
@@ -115,7 +119,7 @@ def held_cards(neighbours: Iterable[Neighbour], leave_out: Iterable[str] = ()) -
     skipped = set(leave_out)
     held: dict[int, str] = {}
     for other in neighbours:
-        if other.name not in skipped and (other.fleet or other.running):
+        if other.name not in skipped and (other.service is not None or other.running):
             held.update(dict.fromkeys(other.cards, other.name))
     return held
 

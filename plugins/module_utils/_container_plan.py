@@ -292,7 +292,7 @@ def _cards(spec: Spec, facts: NodeFacts, own: set[str], release: set[str]) -> tu
         if card in spec["npus"]:
             holders.setdefault(holder, []).append(card)
     freed, problems = [], []
-    foreign = {other.name for other in facts.neighbours if not other.fleet}
+    foreign = {other.name for other in facts.neighbours if other.service is None}
     for holder, cards in sorted(holders.items()):
         listed = ", ".join(f"/dev/davinci{card}" for card in cards)
         if holder in release and holder in foreign:

@@ -155,14 +155,15 @@ def _expect(request: dict[str, Any], reply: dict[str, Any]) -> None:
 
 
 def _broken_rule(rule: dict[str, Any], reply: dict[str, Any]) -> str | None:
-    if "contains" in rule:
+    if rule.get("contains") is not None:
         return None if rule["contains"] in reply["text"] else f"{rule['contains']!r} is not in the reply"
     path = rule.get("path") or ""
     value = _MISSING if reply["json"] is None and path else _walk(reply["json"], path)
     if value is _MISSING:
         return f"the reply has no {path}"
-    if "equals" in rule and (value != rule["equals"] or isinstance(value, bool) != isinstance(rule["equals"], bool)):
-        return f"{path} is not {rule['equals']!r}"
+    wanted = rule.get("equals")
+    if wanted is not None and (value != wanted or isinstance(value, bool) != isinstance(wanted, bool)):
+        return f"{path} is not {wanted!r}"
     kind = rule.get("type")
     if kind and not _is_a(value, kind):
         return f"{path} is no {kind}"
