@@ -131,6 +131,23 @@ CHECKS: dict[str, Check] = {
         "Every chip is healthy.",
         "Ask 'npu-smi info -t health -i <NPU>' for the error code; reset or replace the card.",
     ),
+    # compiling the inventory
+    "cards-do-not-fit": Check(
+        ERROR,
+        "Every service gets the cards it asks for.",
+        "Ask for fewer cards, set another service to absent, or use another node.",
+    ),
+    "inventory-invalid": Check(ERROR, "The inventory says what is meant, in every value.", "Correct the value."),
+    "model-needs-cards": Check(
+        WARNING,
+        "A model of the catalogue gets the cards it is known to need.",
+        "Give the service more cards, or ignore this where the model is known to fit.",
+    ),
+    "secret-in-env": Check(
+        WARNING,
+        "Nothing secret is in a container's environment, which docker inspect shows.",
+        "Mount it as a file instead (key secrets of kind container).",
+    ),
     # containers
     "card-held": Check(
         ERROR,

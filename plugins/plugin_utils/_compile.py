@@ -1,0 +1,440 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The inventory of a fleet into one document per node. Pure; what it needs to know comes through ``World``.
+
+Private to the collection.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from ansible_collections.ascend.fleet.plugins.module_utils import _placement, _soc
+from ansible_collections.ascend.fleet.plugins.module_utils._document import SCHEMA
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import finding
+from ansible_collections.ascend.fleet.plugins.plugin_utils import _data, _host_settings, _merge, _problems
+from ansible_collections.ascend.fleet.plugins.plugin_utils._entries import Checker, Entry, Files, expand
+from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds import table as kind_table
+from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds._base import Kind, Parts, Settings
+from ansible_collections.ascend.fleet.plugins.plugin_utils._merge import RawEntry
+from ansible_collections.ascend.fleet.plugins.plugin_utils._options import Flaw, suggestion
+from ansible_collections.ascend.fleet.plugins.plugin_utils._ports import conflicts
+from ansible_collections.ascend.fleet.plugins.plugin_utils._problems import Place, Problem
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+# Folders every system has before it starts an engine.
+SYSTEM_FOLDERS = ("/dev", "/etc", "/proc", "/run", "/sys", "/usr", "/var/run")
+SINGLE = "entries"
+
+
+class Variables(NamedTuple):
+    """The ``fleet_*`` variables of a host, and those that could not be read."""
+
+    values: Mapping[str, Any]
+    flaws: Sequence[Flaw] = ()
+
+
+@dataclass(frozen=True)
+class World:
+    """What surrounds the compiler."""
+
+    variables: Callable[[str], Variables]
+    match: Callable[[str], list[str]]
+    """Host pattern to hosts in the order of the inventory; ValueError when it is no pattern."""
+    address: Callable[[str], str]
+    scope: Callable[[], list[str]]
+    """Every host of the fleet, also those a limit leaves out of the play."""
+    folder: Callable[[str], str]
+    """Where relative files of the controller are, for a host."""
+    files: Files
+
+
+@dataclass
+class Compiled:
+    documents: dict[str, dict[str, Any]] = field(default_factory=dict)
+    table: list[dict[str, Any]] = field(default_factory=list)
+    findings: list[dict[str, Any]] = field(default_factory=list)
+    errors: list[dict[str, Any]] = field(default_factory=list)
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+class Service(NamedTuple):
+    """One container of a host."""
+
+    entry: Entry
+    values: dict[str, Any]
+    parts: Parts
+
+
+def compile_fleet(
+    hosts: Sequence[str],
+    world: World,
+    entries: Sequence[Any] | None = None,
+    kinds: Mapping[str, Kind] | None = None,
+) -> Compiled:
+    """Documents for ``hosts``; none at all when anything is wrong anywhere.
+
+    ``entries`` stands for the inventory's own when a role is used by itself.
+    """
+    return _Compiler(hosts, world, entries, kinds).compile()
+
+
+class _Compiler:
+    def __init__(
+        self, hosts: Sequence[str], world: World, entries: Sequence[Any] | None, kinds: Mapping[str, Kind] | None
+    ) -> None:
+        schema = _data.entry_schema()
+        self.hosts = list(hosts)
+        self.world = world
+        self.single = entries
+        self.checker = Checker(schema, kind_table(schema) if kinds is None else kinds, world.files)
+        self.known = _host_settings.options()
+        self.reserved = _data.reserved_names()
+        self.problems: list[Problem] = []
+        self.result = Compiled()
+        self._variables: dict[str, Variables] = {}
+        self._matches: dict[str, set[str] | None] = {}
+        self._eligible: dict[tuple[str, str], list[str]] = {}
+        self._scope: list[str] | None = None
+        self._digests: dict[str, str | None] = {}
+
+    def compile(self) -> Compiled:
+        compiled = {host: self._host(host) for host in self.hosts}
+        self._check_selection(compiled)
+        self.result.errors = _problems.collect(self.problems)
+        if not self.result.errors:
+            for host, services in compiled.items():
+                self._emit(host, services)
+        return self.result
+
+    # One host -----------------------------------------------------------------------------
+
+    def _host(self, host: str) -> list[Service]:
+        variables = self._read(host)
+        self._complain(host, (Flaw(f.key, f.value, f.message, f.remedy) for f in variables.flaws))
+        settings, flaws = _host_settings.check(self.known, variables.values, self.reserved)
+        self._complain(host, flaws)
+        self.result.settings[host] = settings
+        self._check_files(host, settings)
+        services: list[Service] = []
+        for entry in self._entries(host):
+            services += self._services(host, entry, settings)
+        self._check_together(host, services, settings)
+        return services
+
+    def _read(self, host: str) -> Variables:
+        if host not in self._variables:
+            found = self.world.variables(host)
+            # Role defaults stand below every value of the inventory.
+            values = {**_data.defaults(), **_host_settings.gather(found.values)}
+            self._variables[host] = Variables(values, found.flaws)
+        return self._variables[host]
+
+    def _complain(self, host: str, flaws: Iterable[Flaw], place: Place | None = None) -> None:
+        for flaw in flaws:
+            self.problems.append(Problem(host, place or Place(flaw.key), flaw))
+
+    def _check_files(self, host: str, settings: dict[str, Any]) -> None:
+        for key, remedy in (
+            ("fleet_ca_bundle", "Name a file of the controller that holds certificates."),
+            ("fleet_sdk_wheels", "Name a directory of the controller that holds the wheels."),
+        ):
+            if settings[key]:
+                settings[key] = self._absolute(host, settings[key])
+                problem = self.world.files.problem(settings[key])
+                if problem:
+                    self._complain(host, [Flaw(key, settings[key], problem, remedy)])
+
+    def _absolute(self, host: str, path: str) -> str:
+        return os.path.normpath(os.path.join(self.world.folder(host), os.path.expanduser(path)))
+
+    # Entries ------------------------------------------------------------------------------
+
+    def _raw(self, host: str) -> Iterator[RawEntry | tuple[Place, Flaw]]:
+        if self.single is not None:
+            return _merge.listed(SINGLE, self.single, "service")
+        return _merge.entries(self._read(host).values)
+
+    def _entries(self, host: str) -> list[Entry]:
+        found: list[Entry] = []
+        for raw in self._raw(host):
+            if not isinstance(raw, RawEntry):
+                self._complain(host, [raw[1]], raw[0])
+                continue
+            entry, flaws = self.checker.check(raw, self.world.folder(host))
+            self._complain(host, flaws, raw.place)
+            if entry and self._is_for(host, entry):
+                found.append(entry)
+        return found
+
+    def _is_for(self, host: str, entry: Entry) -> bool:
+        pattern, replicas = entry.values["nodes"], entry.values["replicas"]
+        if pattern:
+            matching = self._match(pattern)
+            if not matching:
+                what = "matches no host of the inventory" if matching is not None else "is no host pattern"
+                remedy = "Write a group, a host or a pattern of these, as after hosts: in a play."
+                self._complain(host, [Flaw("nodes", pattern, what, remedy)], entry.place)
+                return False
+            if host not in matching:
+                return False
+        if replicas is None or entry.values["state"] == "absent":
+            return True
+        eligible = self._eligible_hosts(host, entry)
+        if replicas > len(eligible):
+            hint = f"Lower it to {len(eligible)}, or give more nodes the entry."
+            flaw = Flaw("replicas", replicas, f"is more than the {len(eligible)} nodes that may run it", hint)
+            self._complain(host, [flaw], entry.place)
+            return False
+        return host in eligible[:replicas]
+
+    def _match(self, pattern: str) -> set[str] | None:
+        if pattern not in self._matches:
+            try:
+                self._matches[pattern] = set(self.world.match(pattern))
+            except ValueError:
+                self._matches[pattern] = None
+        return self._matches[pattern]
+
+    def _eligible_hosts(self, host: str, entry: Entry) -> list[str]:
+        """Hosts that see the entry and match it, whether a limit lets them into the play or not."""
+        key = (entry.place.variable, entry.name)
+        if key not in self._eligible:
+            pattern = entry.values["nodes"]
+            matching = self._match(pattern) if pattern else None
+            self._eligible[key] = [
+                other
+                for other in self._fleet()
+                if (matching is None or other in matching) and (other == host or self._sees(other, key))
+            ]
+        return self._eligible[key]
+
+    def _sees(self, host: str, key: tuple[str, str]) -> bool:
+        raws = (raw for raw in self._raw(host) if isinstance(raw, RawEntry))
+        return any((raw.place.variable, raw.values.get("name")) == key for raw in raws)
+
+    def _fleet(self) -> list[str]:
+        if self._scope is None:
+            scope = self.world.scope()
+            self._scope = scope + [host for host in self.hosts if host not in set(scope)]
+        return self._scope
+
+    # Services -----------------------------------------------------------------------------
+
+    def _services(self, host: str, entry: Entry, settings: Mapping[str, Any]) -> Iterator[Service]:
+        ready = Settings(ready_timeout=settings["fleet_ready_timeout"])
+        for values in expand(entry.values):
+            parts = entry.kind.compile(values, ready)
+            if values["state"] != "absent":
+                self._complain(host, parts.flaws, entry.place)
+            yield Service(entry, values, parts)
+
+    def _check_together(self, host: str, services: Sequence[Service], settings: Mapping[str, Any]) -> None:
+        names: dict[str, Place] = {}
+        for service in services:
+            name, place = service.values["name"], service.entry.place
+            if name in names:
+                remedy = "Give each service of a node a name of its own."
+                self._complain(host, [Flaw("name", name, f"is the name of {names[name]} too", remedy)], place)
+            names.setdefault(name, place)
+        kept = [service for service in services if service.values["state"] != "absent"]
+        for service, other, port in conflicts(services):
+            remedy = "Choose another port, or another address with bind."
+            flaw = Flaw("port", port, f"is published by {other.values['name']} too", remedy)
+            self._complain(host, [flaw], service.entry.place)
+        self._check_cards(host, kept, settings["fleet_npus_expected"])
+
+    def _check_cards(self, host: str, services: Sequence[Service], expected: int | None) -> None:
+        owners: dict[int, str] = {}
+        for service in services:
+            cards = service.values["npus"]["cards"] or []
+            for card in cards:
+                flaw = None
+                if expected is not None and card >= expected:
+                    flaw = Flaw(
+                        "npus",
+                        cards,
+                        f"names card {card}, but the node has {expected} (fleet_npus_expected)",
+                        f"Use cards from 0 to {expected - 1}." if expected else "Set npus: 0.",
+                    )
+                elif card in owners:
+                    remedy = "Give each card to one service, or write a number and let the collection choose."
+                    flaw = Flaw("npus", cards, f"names card {card}, which {owners[card]} has too", remedy)
+                if flaw:
+                    self._complain(host, [flaw], service.entry.place)
+                    break
+                owners[card] = service.values["name"]
+
+    def _check_selection(self, compiled: Mapping[str, Sequence[Service]]) -> None:
+        known = {name for services in compiled.values() for service in services for name in _names(service)}
+        for host in self.hosts:
+            for name in self.result.settings[host]["fleet_only"]:
+                # Entries with flaws are no services yet, but their names are known.
+                if name not in known and not any(problem.place.entry == name for problem in self.problems):
+                    flaw = Flaw("fleet_only", name, "is the name of no entry", suggestion(name, known))
+                    self._complain(host, [flaw])
+
+    # Documents ----------------------------------------------------------------------------
+
+    def _emit(self, host: str, services: Sequence[Service]) -> None:
+        settings = self.result.settings[host]
+        predicted = self._predict(host, services, settings)
+        only = set(settings["fleet_only"])
+        chosen = [service for service in services if not only or only & set(_names(service))]
+        for service in chosen:
+            for check, key, message in service.parts.notes:
+                self.result.findings.append(
+                    {"host": host, **finding(check, message, service=service.values["name"], key=key)}
+                )
+        self.result.documents[host] = self._document(host, chosen, settings, predicted, partial=bool(only))
+
+    def _predict(
+        self, host: str, services: Sequence[Service], settings: Mapping[str, Any]
+    ) -> dict[str, list[int] | None]:
+        expected = settings["fleet_npus_expected"]
+        predicted: dict[str, list[int] | None] = {s.values["name"]: s.values["npus"]["cards"] for s in services}
+        problems: dict[str, str] = {}
+        if expected is not None:
+            wanted = _placement.requests_of(service.values for service in services)
+            rules = _placement.Rules(pairs=_soc.profile(settings["fleet_soc"]).pairs)
+            placement = _placement.place(_placement.expected_chips(expected), [], wanted, rules)
+            predicted.update(placement.assignments)
+            problems = {problem.service: problem.message for problem in placement.problems}
+            self.result.findings += [{"host": host, **item} for item in placement.findings]
+        for service in services:
+            name = service.values["name"]
+            if not service.values["npus"]["count"]:
+                predicted[name] = []
+            self.result.table.append(_row(host, service, predicted[name], problems.get(name)))
+        return predicted
+
+    def _document(
+        self,
+        host: str,
+        services: Sequence[Service],
+        settings: Mapping[str, Any],
+        predicted: Mapping[str, list[int] | None],
+        partial: bool,
+    ) -> dict[str, Any]:
+        kept = [service for service in services if service.values["state"] != "absent"]
+        needs_npus = any(service.values["npus"]["count"] for service in kept)
+        return {
+            "schema": SCHEMA,
+            "node": host,
+            "host": _host_settings.host_part(
+                settings, needs_npus, self._ca_bundle(settings), self._no_proxy(settings), _waits(kept)
+            ),
+            "artefacts": {"images": _images(kept), "models": _models(kept)},
+            "services": [_service(service, predicted[service.values["name"]]) for service in services],
+            "prune": "ignore" if partial or self.single is not None else settings["fleet_prune"],
+            "release": settings["fleet_release"],
+            "reach": [pair for service in _first_instances(kept) for pair in self._reach(host, service)],
+        }
+
+    def _ca_bundle(self, settings: Mapping[str, Any]) -> dict[str, str] | None:
+        path = settings["fleet_ca_bundle"]
+        if not path:
+            return None
+        if path not in self._digests:
+            self._digests[path] = self.world.files.digest(path)
+        return {"source": path, "sha256": str(self._digests[path])}
+
+    def _no_proxy(self, settings: Mapping[str, Any]) -> list[str]:
+        """What is inside: the loopback, the nodes and the registries."""
+        if not settings["fleet_proxy"] or settings["fleet_proxy"].get("no_proxy") is not None:
+            return []
+        registries = [registry["address"].partition(":")[0] for registry in settings["fleet_registries"]]
+        nodes = [self.world.address(host) for host in self._fleet()]
+        return list(dict.fromkeys([*LOOPBACK, *registries, *nodes]))
+
+    def _reach(self, host: str, service: Service) -> Iterator[dict[str, Any]]:
+        for _index, wanted in enumerate(service.values["reach"]):
+            matching = self._match(wanted["nodes"]) or set()
+            for other in [name for name in self._fleet() if name in matching and name != host]:
+                yield {
+                    "from_service": service.entry.name,
+                    "host": other,
+                    "address": self.world.address(other),
+                    "port": wanted["port"],
+                }
+
+
+def _names(service: Service) -> tuple[str, str]:
+    return service.entry.name, service.values["name"]
+
+
+def _first_instances(services: Iterable[Service]) -> Iterator[Service]:
+    seen = set()
+    for service in services:
+        if service.entry.name not in seen:
+            seen.add(service.entry.name)
+            yield service
+
+
+def _service(service: Service, predicted: list[int] | None) -> dict[str, Any]:
+    values, parts = service.values, service.parts
+    absent = values["state"] == "absent"
+    return {
+        "name": values["name"],
+        "entry": service.entry.name,
+        "kind": service.entry.kind.name,
+        "state": values["state"],
+        "npus": {**values["npus"], "profile": parts.profile},
+        "predicted_cards": predicted,
+        "on_change": values["on_change"],
+        "container": parts.container,
+        "checks": [] if absent else parts.checks,
+        "probe": parts.probe,
+        "answer": parts.answer,
+    }
+
+
+def _row(host: str, service: Service, cards: list[int] | None, problem: str | None) -> dict[str, Any]:
+    values = service.values
+    return {
+        "node": host,
+        "service": values["name"],
+        "kind": service.entry.kind.name,
+        "state": values["state"],
+        "npus": values["npus"]["count"],
+        "cards": cards,
+        "image": service.parts.container["image"],
+        "port": values["port"],
+        "bind": values["bind"],
+        "problem": problem,
+    }
+
+
+def _images(services: Iterable[Service]) -> list[dict[str, Any]]:
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for service in services:
+        image = service.values["image"]
+        archive = {"path": image["archive"], "on": image["archive_on"]} if image["archive"] else None
+        key = (image["reference"], image["digest"], image["archive"], image["archive_on"])
+        row = {"reference": image["reference"], "digest": image["digest"], "archive": archive, "services": []}
+        found.setdefault(key, row)["services"].append(service.values["name"])
+    return list(found.values())
+
+
+def _models(services: Iterable[Service]) -> list[dict[str, Any]]:
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for service in services:
+        model = service.values["model"]
+        if model:
+            key = (model["path"], model["source"], model["revision"])
+            found.setdefault(key, {**model, "services": []})["services"].append(service.values["name"])
+    return list(found.values())
+
+
+def _waits(services: Iterable[Service]) -> list[str]:
+    sources = {
+        mount["source"]
+        for service in services
+        for mount in service.parts.container["mounts"]
+        if mount["type"] == "bind"
+    }
+    return sorted(path for path in sources if not path.startswith(tuple(f"{folder}/" for folder in SYSTEM_FOLDERS)))

@@ -1,0 +1,207 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ``fleet_*`` variables of a host: checked, typed, as part of the document. Private to the collection."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ansible_collections.ascend.fleet.plugins.module_utils import _soc
+from ansible_collections.ascend.fleet.plugins.module_utils._document import STATE_DIR
+from ansible_collections.ascend.fleet.plugins.plugin_utils import _data, _options
+from ansible_collections.ascend.fleet.plugins.plugin_utils._merge import VARIABLE
+from ansible_collections.ascend.fleet.plugins.plugin_utils._options import Flaw
+
+PREFIX = "fleet_"
+ALIASES = {"npus_expected": "fleet_npus_expected"}
+CA_BUNDLE = f"{STATE_DIR}/ca-bundle.pem"
+SDK_FOLDER = f"{STATE_DIR}/sdk"
+
+# What argument_specs has no words for.
+REFINED: dict[str, dict[str, Any]] = {
+    "fleet_services": {"type": "any"},
+    "fleet_jobs": {"type": "any"},
+    "fleet_ready_timeout": {"min": 1, "max": 86400},
+    "fleet_lease_seconds": {"min": 30, "max": 86400},
+    "fleet_work_dir": {"type": "path"},
+    "fleet_npus_expected": {"min": 0, "max": 64},
+    "fleet_npu_smi": {"type": "path"},
+    "fleet_npu_smi_timeout": {"min": 1, "max": 600},
+    "fleet_dev": {"type": "path"},
+    "fleet_sysfs": {"type": "path"},
+    "fleet_ascend_root": {"type": "path"},
+    "fleet_docker_socket": {"type": "path"},
+    "fleet_docker_package_dir": {"type": "path"},
+    "fleet_ca_bundle": {"type": "file"},
+    "fleet_sdk_wheels": {"type": "file"},
+    "fleet_metadata_addresses": {"elements": {"type": "address"}},
+    "fleet_metadata_except_ports": {"elements": {"type": "int", "min": 1, "max": 65535}},
+    "fleet_proxy": {"default": {}},
+}
+REFINED_PARTS: dict[str, dict[str, dict[str, Any]]] = {
+    "fleet_directories": {
+        "path": {"type": "path"},
+        "owner": {"min": 0},
+        "group": {"min": 0},
+        "mode": {"pattern": "^0[0-7]{3}$", "expects": "a mode such as '0755', in quotes"},
+    },
+    "fleet_registries": {
+        "address": {
+            "pattern": r"^[A-Za-z0-9.-]+(:[0-9]{1,5})?$",
+            "expects": "a registry's host[:port], without http:// and path",
+        }
+    },
+    "fleet_proxy": {
+        "http": {"pattern": r"^https?://\S+$", "expects": "a URL such as http://proxy:3128"},
+        "https": {"pattern": r"^https?://\S+$", "expects": "a URL such as http://proxy:3128"},
+    },
+}
+BATCH = re.compile(r"^(?:[1-9]\d*|(?:100|[1-9]?\d)%)$")
+# Keys of daemon.json that the collection gives to the engine by other ways.
+DAEMON_OWN = {"hosts": "Name the socket in fleet_docker_socket.", "proxies": "Use fleet_proxy."}
+
+
+def options() -> dict[str, dict[str, Any]]:
+    """The variables of role ``fleet`` with their finer types."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, option in _data.specification().items():
+        found[name] = {**option, **REFINED.get(name, {})}
+        parts = REFINED_PARTS.get(name)
+        if parts:
+            found[name]["options"] = {key: {**inner, **parts.get(key, {})} for key, inner in option["options"].items()}
+    return found
+
+
+def gather(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Variables of a host under their proper names."""
+    found = {name: value for name, value in variables.items() if name.startswith(PREFIX)}
+    for alias, name in ALIASES.items():
+        if found.get(name) is None and variables.get(alias) is not None:
+            found[name] = variables[alias]
+    return found
+
+
+def check(
+    known: Mapping[str, Mapping[str, Any]], variables: Mapping[str, Any], reserved: set[str]
+) -> tuple[dict[str, Any], list[Flaw]]:
+    own = {name: value for name, value in variables.items() if not VARIABLE.match(name) and name not in reserved}
+    unknown = [name for name in own if name not in known]
+    flaws = [
+        Flaw(
+            name,
+            own[name],
+            f"is no variable of the collection, to which the prefix {PREFIX} belongs",
+            _options.suggestion(name, known),
+        )
+        for name in unknown
+    ]
+    settings, found = _options.check(known, {name: value for name, value in own.items() if name in known})
+    return settings, flaws + found + list(_rules(settings))
+
+
+def _rules(settings: Mapping[str, Any]) -> Iterator[Flaw]:
+    yield from _batch(settings["fleet_batch"])
+    for key, remedy in DAEMON_OWN.items():
+        if key in settings["fleet_docker_daemon"]:
+            value = settings["fleet_docker_daemon"][key]
+            yield Flaw(f"fleet_docker_daemon.{key}", value, "is set by the collection", f"Remove it. {remedy}")
+    soc = settings["fleet_soc"]
+    if soc and _soc.family(soc) is None:
+        known = ", ".join(_soc.FAMILIES)
+        yield Flaw("fleet_soc", soc, "is no chip of the table", f"Write a name such as 910B3; families: {known}.")
+    for index, text in enumerate((settings["fleet_proxy"] or {}).get("no_proxy") or []):
+        if "://" in text:
+            where = f"fleet_proxy.no_proxy[{index}]"
+            yield Flaw(where, text, "is a URL", "Write the host, domain or network alone.")
+
+
+def _batch(value: Any) -> Iterator[Flaw]:
+    sizes = value if isinstance(value, list) else [value]
+    for size in sizes:
+        if isinstance(size, bool) or not BATCH.match(str(size)) or str(size) == "0%":
+            yield Flaw(
+                "fleet_batch", size, "is no batch size", "Write a number of nodes, a percentage, or a list of these."
+            )
+    if not sizes:
+        yield Flaw(
+            "fleet_batch", value, "is an empty list", "Write a number of nodes, a percentage, or a list of these."
+        )
+
+
+def host_part(
+    settings: Mapping[str, Any],
+    needs_npus: bool,
+    ca_bundle: Mapping[str, str] | None,
+    no_proxy: list[str],
+    waits: list[str],
+) -> dict[str, Any]:
+    return {
+        "work_dir": settings["fleet_work_dir"],
+        "npus": {
+            "needed": needs_npus,
+            "expected": settings["fleet_npus_expected"],
+            "npu_smi": settings["fleet_npu_smi"],
+            "dev": settings["fleet_dev"],
+            "sysfs": settings["fleet_sysfs"],
+            "ascend_root": settings["fleet_ascend_root"],
+            "timeout": settings["fleet_npu_smi_timeout"],
+        },
+        "engine": {
+            "kind": "docker",
+            "manage": settings["fleet_docker_manage"],
+            "socket": settings["fleet_docker_socket"],
+            "package_dir": settings["fleet_docker_package_dir"],
+            "daemon": _daemon(settings),
+            "proxy": _proxy(settings, no_proxy),
+        },
+        "sdk": {"manage": settings["fleet_sdk_manage"], "folder": SDK_FOLDER},
+        "forwarding": {
+            "manage": settings["fleet_ip_forward"] or settings["fleet_ip_forward_ipv6"],
+            "ipv4": settings["fleet_ip_forward"],
+            "ipv6": settings["fleet_ip_forward_ipv6"],
+            "neutralise": settings["fleet_sysctl_neutralise"],
+        },
+        "metadata_block": {
+            "state": settings["fleet_metadata_block"],
+            "addresses": settings["fleet_metadata_addresses"],
+            "except_ports": settings["fleet_metadata_except_ports"],
+        },
+        "directories": [
+            {"path": settings["fleet_work_dir"], "owner": None, "group": None, "mode": "0755"},
+            *settings["fleet_directories"],
+        ],
+        "ca_bundle": {"path": CA_BUNDLE, **ca_bundle} if ca_bundle else None,
+        "wait_mounts": waits,
+    }
+
+
+def _daemon(settings: Mapping[str, Any]) -> dict[str, Any]:
+    daemon: dict[str, Any] = {"log-driver": "json-file", "log-opts": {"max-size": "100m", "max-file": "5"}}
+    given = settings["fleet_docker_daemon"]
+    if given.get("log-driver", "json-file") != "json-file":
+        # Other drivers know neither option and would keep the engine from starting.
+        del daemon["log-opts"]
+    daemon = _merged(daemon, given)
+    insecure = [registry["address"] for registry in settings["fleet_registries"] if registry["insecure"]]
+    if insecure:
+        daemon["insecure-registries"] = sorted({*daemon.get("insecure-registries", []), *insecure})
+    return daemon
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in over.items():
+        before = result.get(key)
+        result[key] = _merged(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
+    return result
+
+
+def _proxy(settings: Mapping[str, Any], no_proxy: list[str]) -> dict[str, Any] | None:
+    proxy = settings["fleet_proxy"]
+    if not (proxy.get("http") or proxy.get("https")):
+        return None
+    given = proxy.get("no_proxy")
+    return {"http": proxy.get("http"), "https": proxy.get("https"), "no_proxy": no_proxy if given is None else given}

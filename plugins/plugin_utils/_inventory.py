@@ -1,0 +1,145 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The inventory of the running play as the compiler needs it. Private to the collection."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible.errors import AnsibleError
+from ansible.inventory.manager import InventoryManager
+
+from ansible_collections.ascend.fleet.plugins.plugin_utils import _data, _secret_files
+from ansible_collections.ascend.fleet.plugins.plugin_utils._compile import Variables, World
+from ansible_collections.ascend.fleet.plugins.plugin_utils._entries import Files
+from ansible_collections.ascend.fleet.plugins.plugin_utils._host_settings import ALIASES, PREFIX
+from ansible_collections.ascend.fleet.plugins.plugin_utils._options import Flaw
+
+HOSTS = "fleet_hosts"
+
+
+class Inventory:
+    def __init__(self, task_vars: Mapping[str, Any], loader: Any, template: Callable[[Any], Any]) -> None:
+        self._vars = task_vars
+        self._hostvars = task_vars["hostvars"]
+        self._groups: Mapping[str, list[str]] = task_vars["groups"]
+        self._loader = loader
+        self._template = template
+        self._manager: InventoryManager | None = None
+        self._play_values = self._of_play()
+
+    def world(self) -> World:
+        return World(
+            variables=self.variables,
+            match=self.match,
+            address=self.address,
+            scope=self.scope,
+            folder=self.folder,
+            files=Files(_secret_problem, _file_problem, _file_digest),
+        )
+
+    def play_hosts(self) -> list[str]:
+        return [str(host) for host in self._vars["ansible_play_hosts_all"]]
+
+    def variables(self, host: str) -> Variables:
+        """What the inventory says of a host, with variables of the play above it."""
+        found = self._hostvars[host]
+        values: dict[str, Any] = {}
+        flaws: list[Flaw] = []
+        for name in found:
+            if not (name.startswith(PREFIX) or name in ALIASES) or name in self._play_values:
+                continue
+            try:
+                values[name] = plain(found[name])
+            except AnsibleError as error:
+                flaws.append(_template_flaw(name, error))
+        return Variables({**values, **self._play_values}, flaws)
+
+    def _of_play(self) -> dict[str, Any]:
+        """Variables of the play, its roles and tasks, which are not among the variables of other hosts."""
+        host = self._hostvars[self._vars["inventory_hostname"]]
+        defaults = _data.defaults()
+        found: dict[str, Any] = {}
+        for name in self._vars:
+            if not name.startswith(PREFIX):
+                continue
+            try:
+                value = plain(self._template(self._vars[name]))
+                inherited = plain(host[name]) if name in host else defaults.get(name)
+            except AnsibleError:
+                # The host's own variables are read later, and the error is told there.
+                continue
+            if value != inherited:
+                found[name] = value
+        return found
+
+    def match(self, pattern: str) -> list[str]:
+        if self._manager is None:
+            self._manager = InventoryManager(self._loader, parse=False)
+            for group, hosts in self._groups.items():
+                self._manager.add_group(group)
+                for host in hosts:
+                    self._manager.add_host(host, group=group)
+        try:
+            found = {host.name for host in self._manager.get_hosts(pattern)}
+        except AnsibleError as error:
+            raise ValueError(str(error)) from error
+        return [host for host in self._groups["all"] if host in found]
+
+    def scope(self) -> list[str]:
+        pattern = self._play_values.get(HOSTS) or self.variables(str(self._vars["inventory_hostname"])).values.get(
+            HOSTS
+        )
+        return self.match(str(pattern or _data.defaults()[HOSTS]))
+
+    def address(self, host: str) -> str:
+        found = self._hostvars[host]
+        for name in ("fleet_address", "ansible_host"):
+            if found.get(name):
+                return str(found[name])
+        return host
+
+    def folder(self, host: str) -> str:
+        """Relative files of the controller lie beside the inventory, or where the command was given."""
+        return str(self._hostvars[host].get("inventory_dir") or os.getcwd())
+
+
+def plain(value: Any) -> Any:
+    """Built-in types only: what the templating engine hands out carries tags and templates lazily."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, int):
+        return int(value)
+    return float(value) if isinstance(value, float) else value
+
+
+def _template_flaw(name: str, error: AnsibleError) -> Flaw:
+    reason = " ".join(str(error).split()).rstrip(".")
+    return Flaw(name, None, f"cannot be templated: {reason}", "Define what it refers to, or correct the expression.")
+
+
+def _file_problem(path: str) -> str | None:
+    return None if os.access(path, os.R_OK) else "cannot be read on the controller"
+
+
+def _secret_problem(path: str) -> str | None:
+    problem = _secret_files.problem(path)
+    if problem is None and os.stat(path)[stat.ST_SIZE] == 0:
+        return "is empty"
+    return problem
+
+
+def _file_digest(path: str) -> str:
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

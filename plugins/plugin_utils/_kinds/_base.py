@@ -1,0 +1,295 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What all kinds share: container, probe, and the rules between common keys. Private to the collection."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.ascend.fleet.plugins.plugin_utils._options import Flaw, Options
+
+# The home of the guide's images: a mount there hides what the image installed.
+FORBIDDEN_TARGET = "/home/ma-user"
+LABEL_NAMESPACE = "io.ascend.fleet."
+OWN_VARIABLES = {
+    "ASCEND_RT_VISIBLE_DEVICES": "The cards of npus are exported as seen inside the container.",
+    "ASCEND_VISIBLE_DEVICES": "The cards of npus are mounted by the collection.",
+}
+CARD_DEVICE = re.compile(r"^/dev/v?davinci\d")
+
+Entry = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a kind may know of the host beside the entry."""
+
+    ready_timeout: int = 600
+
+
+@dataclass
+class Parts:
+    """What a kind makes of one service."""
+
+    container: dict[str, Any]
+    probe: dict[str, Any]
+    profile: str = "plain"
+    answer: dict[str, Any] | None = None
+    checks: list[dict[str, Any]] = field(default_factory=list)
+    flaws: list[Flaw] = field(default_factory=list)
+    notes: list[tuple[str, str, str]] = field(default_factory=list)
+    """Check id, key and message of what is worth a warning."""
+
+
+Compiler = Callable[[Entry, Settings], Parts]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A row of the table of kinds."""
+
+    name: str
+    compile: Compiler
+    role: str
+    options: Options
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Defaults of common keys."""
+    requires: tuple[str, ...] = ()
+    """Common keys that must be given unless the service is absent."""
+    family: str = "service"
+
+
+def base_container(entry: Entry) -> dict[str, Any]:
+    """The container spec of the common keys, complete with every default."""
+    return {
+        "name": entry["name"],
+        "image": entry["image"]["reference"] if entry["image"] else None,
+        "command": None,
+        "entrypoint": None,
+        "user": entry["user"],
+        "working_dir": None,
+        "hostname": None,
+        "env": dict(entry["env"]),
+        "devices": [],
+        "mounts": list(_mounts(entry)),
+        "ports": [],
+        "network": "bridge",
+        "shm_size": entry["shm_size"],
+        "memory": entry["memory"],
+        "cpus": entry["cpus"],
+        "labels": {},
+        "init": True,
+        "restart": "always",
+        "stop_timeout": 120,
+        "ulimits": {},
+        "cap_add": [],
+        "cap_drop": [],
+        "security_opt": [],
+        "ipc": None,
+        "pids_limit": None,
+        "extra_hosts": [],
+        "log": None,
+        "cgroup_parent": None,
+        "secret_files": [],
+    }
+
+
+def _mounts(entry: Entry) -> Iterator[dict[str, Any]]:
+    if entry["model"]:
+        path = entry["model"]["path"]
+        yield {"type": "bind", "source": path, "target": path, "read_only": True, "create": None}
+    if entry["work_dir"]:
+        path = entry["work_dir"]
+        create = {"owner": None, "mode": "0755"}
+        yield {"type": "bind", "source": path, "target": path, "read_only": False, "create": create}
+    for mount in entry["mounts"]:
+        yield {key: mount[key] for key in ("type", "source", "target", "read_only", "create")}
+
+
+def publish(entry: Entry, port: int, container_port: int) -> dict[str, Any]:
+    return {"host_ip": entry["bind"], "host_port": port, "container_port": container_port, "protocol": "tcp"}
+
+
+def secret_file(entry: Entry, name: str, source: str, target: str | None = None) -> dict[str, Any]:
+    """``source`` is a file of the controller; only its path is in the document."""
+    return {
+        "id": f"{entry['name']}/{name}",
+        "target": target or f"/run/secrets/{name}",
+        "mode": "0400",
+        "source": source,
+    }
+
+
+def step(
+    method: str, path: str, body: Any = None, expect: list[dict[str, Any]] | None = None, **more: Any
+) -> dict[str, Any]:
+    return {
+        "method": method,
+        "path": path,
+        "status": [200],
+        "body": body,
+        "headers": {},
+        "secret_header": None,
+        "timeout": 30,
+        "expect": expect or [],
+        **more,
+    }
+
+
+def holds(path: str, kind: str) -> dict[str, Any]:
+    return {"path": path, "type": kind, "non_empty": True}
+
+
+def probe(entry: Entry, settings: Settings, default: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The probe of the entry; what it leaves open comes from the kind's ``default``."""
+    given = entry["probe"] or {}
+    default = default or {"type": "none"}
+    kind = given.get("type") or (_implied(given) or default["type"])
+    steps = [_given_step(item) for item in given.get("steps") or []]
+    if given.get("path"):
+        steps.insert(0, step("GET", given["path"]))
+    if not steps and kind == "http":
+        steps = list(default.get("steps", []))
+    return {
+        "type": kind,
+        "timeout": given.get("timeout") or settings.ready_timeout,
+        "interval": given.get("interval") or 1.0,
+        "steps": steps,
+        "command": list(given.get("command") or []),
+        "port": given.get("port") or (default.get("port") if kind in ("http", "tcp") else None),
+    }
+
+
+def own_steps(entry: Entry) -> bool:
+    """Whether the user says what the probe asks, so that the kind's own questions are not asked."""
+    given = entry["probe"] or {}
+    return bool(given.get("path") or given.get("steps") or given.get("type") not in (None, "http"))
+
+
+def _implied(given: Mapping[str, Any]) -> str | None:
+    if given.get("path") or given.get("steps"):
+        return "http"
+    return "command" if given.get("command") else None
+
+
+def _given_step(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {**step(item["method"], item["path"], item["body"]), **_expectations(item)}
+
+
+def _expectations(item: Mapping[str, Any]) -> dict[str, Any]:
+    expect = []
+    for wanted in item["expect"]:
+        if wanted["contains"] is not None:
+            expect.append({"contains": wanted["contains"]})
+        elif wanted["equals"] is not None:
+            expect.append({"path": wanted["path"], "equals": wanted["equals"]})
+        else:
+            expect.append({"path": wanted["path"], "type": wanted["type"], "non_empty": wanted["non_empty"]})
+    return {"status": item["status"], "headers": item["headers"], "timeout": item["timeout"], "expect": expect}
+
+
+def common_flaws(entry: Entry) -> Iterator[Flaw]:
+    """Rules between common keys; they need typed values."""
+    yield from _mount_flaws(entry)
+    for name, remedy in OWN_VARIABLES.items():
+        if name in entry["env"]:
+            yield Flaw(f"env.{name}", entry["env"][name], "is set by the collection", f"Remove it. {remedy}")
+    if entry["memory"] and entry["shm_size"] and entry["shm_size"] > entry["memory"]:
+        yield Flaw(
+            "shm_size",
+            entry["shm_size"],
+            "is larger than memory, which counts shared memory too",
+            "Raise memory or lower shm_size.",
+        )
+    yield from _probe_flaws(entry)
+    cards, instances = entry["npus"]["cards"], entry["instances"]
+    if cards and instances and len(cards) % instances:
+        yield Flaw(
+            "npus",
+            cards,
+            f"cannot be divided among {instances} instances",
+            "List the same number of cards for each instance.",
+        )
+    if entry["port"] and instances and entry["port"] + instances - 1 > 65535:
+        yield Flaw("port", entry["port"], f"leaves no room for {instances} instances", "Choose a lower port.")
+
+
+def _mount_flaws(entry: Entry) -> Iterator[Flaw]:
+    for key, path in (("model.path", (entry["model"] or {}).get("path")), ("work_dir", entry["work_dir"])):
+        if path and _is_forbidden(path):
+            yield Flaw(
+                key,
+                path,
+                f"lies at or under {FORBIDDEN_TARGET}, where a mount hides the image's own files",
+                "Use another folder.",
+            )
+    targets = {
+        path: key
+        for key, path in (("model", (entry["model"] or {}).get("path")), ("work_dir", entry["work_dir"]))
+        if path
+    }
+    for index, mount in enumerate(entry["mounts"]):
+        key = f"mounts[{index}]"
+        yield from _one_mount(key, mount)
+        target = mount["target"]
+        if target in targets:
+            yield Flaw(f"{key}.target", target, f"is the target of {targets[target]} already", "Mount each path once.")
+        targets.setdefault(target, key)
+
+
+def _one_mount(key: str, mount: Mapping[str, Any]) -> Iterator[Flaw]:
+    kind, source, target = mount["type"], mount["source"], mount["target"]
+    if _is_forbidden(target):
+        yield Flaw(
+            f"{key}.target",
+            target,
+            f"lies at or under {FORBIDDEN_TARGET}, where a mount hides the image's own files",
+            "Mount it elsewhere.",
+        )
+    if target == "/":
+        yield Flaw(f"{key}.target", target, "would hide the whole image", "Name a folder below /.")
+    if kind == "bind" and not str(source or "").startswith("/"):
+        yield Flaw(
+            f"{key}.source", source, "is not an absolute path", "Write the whole path on the node, beginning with /."
+        )
+    if kind == "volume" and (not source or "/" in source):
+        yield Flaw(
+            f"{key}.source", source, "is no name of a volume", "Name a volume, or write a path beginning with /."
+        )
+    if kind == "tmpfs" and source:
+        yield Flaw(f"{key}.source", source, "has no meaning for a tmpfs", "Leave it out.")
+    if mount["create"] and kind != "bind":
+        yield Flaw(f"{key}.create", mount["create"], f"has no meaning for a {kind}", "Leave it out.")
+
+
+def _is_forbidden(path: str) -> bool:
+    return path == FORBIDDEN_TARGET or path.startswith(FORBIDDEN_TARGET + "/")
+
+
+def _probe_flaws(entry: Entry) -> Iterator[Flaw]:
+    given = entry["probe"]
+    if not given:
+        return
+    kind = given["type"]
+    if kind == "command" and not given["command"]:
+        yield Flaw("probe.command", None, "is missing", "Give the command that ends with 0 when the service is ready.")
+    for key, wanted in (("command", "command"), ("path", "http"), ("steps", "http")):
+        if given[key] and kind not in (None, wanted):
+            yield Flaw(
+                f"probe.{key}",
+                given[key],
+                f"does not go with probe type {kind}",
+                f"Use type {wanted}, or leave it out.",
+            )
+    for number, item in enumerate(given["steps"] or []):
+        for index, wanted in enumerate(item["expect"]):
+            where = f"probe.steps[{number}].expect[{index}]"
+            told = [key for key in ("type", "equals", "contains") if wanted[key] is not None]
+            if len(told) != 1:
+                yield Flaw(where, told, "does not say exactly one thing", "Give one of type, equals and contains.")
+            elif told != ["contains"] and not wanted["path"]:
+                yield Flaw(f"{where}.path", None, "is missing", "Give the dotted path of the value in the reply.")

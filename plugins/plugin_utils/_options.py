@@ -1,0 +1,349 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Values against a table of options: typed values, and every flaw instead of the first. Private to the collection.
+
+The table is data (``entry-1.yml``, ``argument_specs.yml``); what a type means is in ``TYPES``.
+"""
+
+from __future__ import annotations
+
+import copy
+import ipaddress
+import re
+import shlex
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import Any, NamedTuple
+
+Options = Mapping[str, Mapping[str, Any]]
+
+ENV_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+HEADER_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_./-]*$")
+SERVICE_NAME = re.compile(r"^[a-z0-9][a-z0-9_.-]{1,62}$")
+RESERVED_NAMES = frozenset({"all", "always", "never", "tagged", "untagged"})
+SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?$", re.IGNORECASE)
+SIZE_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
+class Flaw(NamedTuple):
+    """One wrong value: what is wrong with it, and what to do."""
+
+    key: str
+    value: Any
+    message: str
+    remedy: str
+
+
+class _WrongError(Exception):
+    def __init__(self, message: str, remedy: str, key: str = "", value: Any = None) -> None:
+        super().__init__(message)
+        self.flaw = Flaw(key, value, message, remedy)
+
+
+def check(
+    options: Options, values: Mapping[str, Any], prefix: str = "", what: str = "entry"
+) -> tuple[dict[str, Any], list[Flaw]]:
+    """Typed values for all options, defaults included, and the flaws; a flawed key keeps its default."""
+    typed: dict[str, Any] = {}
+    flaws: list[Flaw] = []
+    for key, value in values.items():
+        if key not in options:
+            flaws.append(Flaw(f"{prefix}{key}", value, f"is no key of this {what}", suggestion(str(key), options)))
+    for key, option in options.items():
+        value = values.get(key)
+        typed[key] = copy.deepcopy(option.get("default"))
+        if value is not None:
+            typed[key], found = parse(option, value, f"{prefix}{key}")
+            flaws += found
+        elif option.get("required"):
+            flaws.append(Flaw(f"{prefix}{key}", None, "is missing", f"Add {prefix}{key}: {_short(option)}"))
+        elif isinstance(typed[key], Mapping) and "options" in option:
+            typed[key] = check(option["options"], typed[key])[0]
+    return typed, flaws
+
+
+def suggestion(key: str, known: Any) -> str:
+    near = get_close_matches(key, list(known), n=1, cutoff=0.6)
+    return f"Did you mean {near[0]}?" if near else "Remove it, or correct its name."
+
+
+def parse(option: Mapping[str, Any], value: Any, key: str) -> tuple[Any, list[Flaw]]:
+    kind = option.get("type", "str")
+    try:
+        if kind == "list":
+            return _list(option, value, key)
+        if kind == "dict":
+            return _dict(option, value, key)
+        typed = TYPES[kind](value, option)
+        _limits(option, typed)
+    except _WrongError as wrong:
+        flaw = wrong.flaw
+        where = f"{key}{flaw.key}"
+        return copy.deepcopy(option.get("default")), [
+            Flaw(where, flaw.value if flaw.key else value, flaw.message, flaw.remedy)
+        ]
+    return typed, []
+
+
+def _list(option: Mapping[str, Any], value: Any, key: str) -> tuple[Any, list[Flaw]]:
+    elements = option.get("elements") or {"type": "any"}
+    if isinstance(elements, str):
+        elements = {"type": elements, "options": option.get("options")} if "options" in option else {"type": elements}
+    scalar = elements.get("type", "str") not in ("dict", "list", "any", "raw")
+    if scalar and isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    elif scalar and isinstance(value, int) and not isinstance(value, bool):
+        value = [value]
+    if not isinstance(value, list | tuple):
+        return copy.deepcopy(option.get("default")), [
+            Flaw(key, value, "is not a list", "Write a list, one item a line with a dash.")
+        ]
+    typed: list[Any] = []
+    flaws: list[Flaw] = []
+    for index, item in enumerate(value):
+        result, found = parse(elements, item, f"{key}[{index}]")
+        flaws += found
+        if not found:
+            typed.append(result)
+    return typed, flaws
+
+
+def _dict(option: Mapping[str, Any], value: Any, key: str) -> tuple[Any, list[Flaw]]:
+    if not isinstance(value, Mapping):
+        parser = PARSERS.get(str(option.get("parse")))
+        if "shorthand" in option and isinstance(value, str):
+            inner = option["options"][option["shorthand"]]
+            typed, flaws = parse(inner, value, key)
+            return (option.get("default"), flaws) if flaws else check(option["options"], {option["shorthand"]: typed})
+        if parser and isinstance(value, str | int) and not isinstance(value, bool):
+            value = parser(str(value))
+        if not isinstance(value, Mapping):
+            form = " or text" if parser or "shorthand" in option else ""
+            return option.get("default"), [
+                Flaw(key, value, "is not a mapping" + form, "Write key: value lines below it.")
+            ]
+    if not option.get("options"):
+        return {str(name): item for name, item in value.items()}, []
+    return check(option["options"], value, f"{key}.", what=key)
+
+
+def _limits(option: Mapping[str, Any], value: Any) -> None:
+    choices = option.get("choices")
+    if choices and value not in choices:
+        near = get_close_matches(str(value), [str(choice) for choice in choices], n=1)
+        listed = ", ".join(str(choice) for choice in choices)
+        raise _WrongError(
+            "is not among the choices",
+            f"Did you mean {near[0]}? Choices: {listed}." if near else f"Choose one of {listed}.",
+        )
+    pattern = option.get("pattern")
+    if pattern and not re.match(pattern, str(value)):
+        raise _WrongError(f"is not {option.get('expects', 'of the right form')}", "Correct the value.")
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return
+    low, high, above = option.get("min"), option.get("max"), option.get("above")
+    if (
+        (low is not None and value < low)
+        or (high is not None and value > high)
+        or (above is not None and value <= above)
+    ):
+        raise _WrongError("is out of range", f"Use a number {_range(low, high, above)}.")
+
+
+def _range(low: Any, high: Any, above: Any) -> str:
+    lower = f"from {low}" if low is not None else f"above {above}" if above is not None else ""
+    upper = f"to {high}" if lower.startswith("from") else f"up to {high}"
+    return f"{lower} {upper}".strip() if high is not None else lower if above is not None else f"{lower} upwards"
+
+
+def _short(option: Mapping[str, Any]) -> str:
+    text = str(option.get("description") or "")
+    return text[:1].lower() + text[1:] if text else "a value."
+
+
+def _str(value: Any, _option: Mapping[str, Any]) -> str:
+    if not isinstance(value, str):
+        raise _WrongError(
+            "is not text", "Put the value in quotes." if isinstance(value, int | float) else "Write text."
+        )
+    if not value.strip():
+        raise _WrongError("is empty", "Give a value, or leave the key out.")
+    return value
+
+
+def _id(value: Any, option: Mapping[str, Any]) -> str:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return str(value)
+    return _str(value, option)
+
+
+def _name(value: Any, option: Mapping[str, Any]) -> str:
+    text = _str(value, option)
+    if text in RESERVED_NAMES:
+        raise _WrongError("is a reserved word of Ansible", "Choose another name.")
+    if not SERVICE_NAME.match(text):
+        raise _WrongError(
+            "is no valid name",
+            "Use 2 to 63 small letters, digits, dots, dashes or underscores, a letter or digit first.",
+        )
+    return text
+
+
+def _int(value: Any, _option: Mapping[str, Any]) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value)
+    if isinstance(value, str) and re.match(r"^-?\d+$", value.strip()):
+        return int(value)
+    raise _WrongError("is not a whole number", "Write a whole number.")
+
+
+def _number(value: Any, _option: Mapping[str, Any]) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    try:
+        return float(str(value)) if isinstance(value, str) else float("nan")
+    except ValueError:
+        pass
+    raise _WrongError("is not a number", "Write a number.")
+
+
+def _bool(value: Any, _option: Mapping[str, Any]) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.strip().lower() in BOOLEANS:
+        return BOOLEANS[value.strip().lower()]
+    raise _WrongError("is neither true nor false", "Write true or false.")
+
+
+def _size(value: Any, _option: Mapping[str, Any]) -> int:
+    match = SIZE.match(str(value).strip()) if isinstance(value, str | int) and not isinstance(value, bool) else None
+    size = int(float(match.group(1)) * SIZE_UNITS[match.group(2).lower()]) if match else 0
+    if size < 1:
+        raise _WrongError("is not a size", "Write a size such as 16g or 512m, or a number of bytes.")
+    return size
+
+
+def _path(value: Any, option: Mapping[str, Any]) -> str:
+    text = _str(value, option)
+    if not text.startswith("/"):
+        raise _WrongError("is not an absolute path", "Write the whole path, beginning with /.")
+    if ".." in text.split("/") or "\0" in text or "\n" in text:
+        raise _WrongError("holds .. or a line break", "Write the path without them.")
+    return re.sub(r"/+", "/", text).rstrip("/") or "/"
+
+
+def _address(value: Any, _option: Mapping[str, Any]) -> str:
+    try:
+        return str(ipaddress.ip_address(value if isinstance(value, str) else ""))
+    except ValueError:
+        raise _WrongError(
+            "is not an IP address", "Write an address of the node, 127.0.0.1, or 0.0.0.0 for all addresses."
+        ) from None
+
+
+def _pattern(value: Any, option: Mapping[str, Any]) -> str:
+    return ",".join(_str(item, option) for item in value) if isinstance(value, list) else _str(value, option)
+
+
+def _argv(value: Any, _option: Mapping[str, Any]) -> list[str]:
+    if isinstance(value, str):
+        try:
+            return shlex.split(value)
+        except ValueError as error:
+            raise _WrongError(f"cannot be split into words ({error})", "Close the quotes, or write a list.") from None
+    if not isinstance(value, list | tuple):
+        raise _WrongError("is not a command", "Write a list of words, or one line of text.")
+    for index, word in enumerate(value):
+        if isinstance(word, bool) or not isinstance(word, str | int | float):
+            raise _WrongError("is not a word", "Put the word in quotes.", f"[{index}]", word)
+    return [str(word) for word in value]
+
+
+def _env(value: Any, option: Mapping[str, Any]) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        raise _WrongError("is not a mapping", "Write NAME: value lines below it.")
+    allowed = HEADER_NAME if option.get("header_names") else ENV_NAME
+    for name, text in value.items():
+        if not isinstance(name, str) or not allowed.match(name):
+            raise _WrongError("is no valid name", "Use letters, digits and underscores.", f".{name}", text)
+        if not isinstance(text, str):
+            raise _WrongError("is not text", "Put the value in quotes.", f".{name}", text)
+    return {str(name): str(text) for name, text in value.items()}
+
+
+def _npus(value: Any, option: Mapping[str, Any]) -> dict[str, Any]:
+    if isinstance(value, str) and "," in value:
+        value = [part.strip() for part in value.split(",")]
+    if not isinstance(value, list | tuple):
+        try:
+            count = _int(value, option)
+        except _WrongError:
+            raise _WrongError("is neither a number of cards nor a list of them", "Write 2, or [0, 1].") from None
+        if count < 0:
+            raise _WrongError("is below 0", "Write 0 for the CPU, or a number of cards.")
+        return {"count": count, "cards": None}
+    cards: list[int] = []
+    for index, item in enumerate(value):
+        try:
+            card = _int(item, option)
+        except _WrongError:
+            raise _WrongError("is no card", "Write the number N of /dev/davinciN.", f"[{index}]", item) from None
+        if card < 0:
+            raise _WrongError("is below 0", "Write the number N of /dev/davinciN.", f"[{index}]", card)
+        if card in cards:
+            raise _WrongError(f"names card {card} twice", "Name each card once.")
+        cards.append(card)
+    if not cards:
+        raise _WrongError("is an empty list", "Write 0 for the CPU, or name the cards.")
+    return {"count": len(cards), "cards": cards}
+
+
+def _any(value: Any, _option: Mapping[str, Any]) -> Any:
+    return value
+
+
+def parse_mount(text: str) -> Any:
+    parts = text.split(":")
+    if (len(parts) == 3 and parts[2] not in ("ro", "rw")) or len(parts) not in (2, 3):
+        return None
+    kind = "bind" if parts[0].startswith("/") else "volume"
+    return {"type": kind, "source": parts[0], "target": parts[1], "read_only": parts[2:] == ["ro"]}
+
+
+def parse_port(text: str) -> Any:
+    match = re.match(
+        r"^(?:(?P<ip>[0-9.]+|\[[0-9a-fA-F:]+\]):)?(?P<host>\d+)(?::(?P<inner>\d+))?(?:/(?P<proto>tcp|udp))?$", text
+    )
+    if not match:
+        return None
+    found = {
+        "host_ip": (match["ip"] or "").strip("[]") or None,
+        "host_port": match["host"],
+        "container_port": match["inner"],
+        "protocol": match["proto"],
+    }
+    return {key: value for key, value in found.items() if value is not None}
+
+
+PARSERS: dict[str, Callable[[str], Any]] = {"mount": parse_mount, "port": parse_port}
+
+TYPES: dict[str, Callable[[Any, Mapping[str, Any]], Any]] = {
+    "str": _str,
+    "id": _id,
+    "name": _name,
+    "int": _int,
+    "number": _number,
+    "bool": _bool,
+    "size": _size,
+    "path": _path,
+    "file": _str,
+    "address": _address,
+    "pattern": _pattern,
+    "argv": _argv,
+    "env": _env,
+    "npus": _npus,
+    "any": _any,
+    "raw": _any,
+}
