@@ -14,7 +14,8 @@ _BUS_ID = re.compile(r"^[0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-9A-Fa
 _UNKNOWN = ("NA", "-")
 _INTEGER = re.compile(r"^-?\d{1,18}$")
 _DECIMAL = re.compile(r"^-?\d{1,18}(\.\d+)?$")
-_REDACTED = re.compile(r"\bx{2,}\b", re.IGNORECASE)
+_REDACTED = re.compile(r"^(?:Ascend ?)?x+$", re.IGNORECASE)
+_CHIP_NAME = re.compile(r"^(?:Ascend ?)?\d{3}[A-Za-z0-9]*(?:[-_][A-Za-z0-9]+)*$")
 
 # The narrowest field that holds the first number of a pair: a longer one pushes what follows.
 _PAIR_FIELDS = (5, 6)
@@ -56,6 +57,15 @@ def _text(text: str) -> str:
 
 def _bus_id(text: str) -> str | None:
     return None if text in _UNKNOWN else text
+
+
+def is_chip_name(text: str) -> bool:
+    return _CHIP_NAME.match(text) is not None or is_redacted(text)
+
+
+def is_redacted(text: str) -> bool:
+    """Documents of the vendor print xxx for a name, and lose the alignment of its cell with it."""
+    return _REDACTED.match(text) is not None
 
 
 def is_bus_id(text: str) -> bool:
@@ -207,7 +217,7 @@ def _cell_aligned(cell: Cell, text: str, row: Row, same: list[str]) -> bool:
             if match.end(group) < len(text) and text[match.end(group)] == "/":
                 pushed |= {length - field for field in _PAIR_FIELDS if length > field}
         group += len(column.kind.fields)
-    if _REDACTED.search(str(row.values.get("name", ""))) and "name" in cell.columns[-1].kind.fields:
+    if is_redacted(str(row.values.get("name", ""))) and "name" in cell.columns[-1].kind.fields:
         return True
     if len(text) - cell.width - shift in pushed:
         return True

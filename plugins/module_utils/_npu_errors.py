@@ -29,8 +29,6 @@ class Surroundings(NamedTuple):
 
     program: str
     as_root: bool
-    cards: bool
-    """Cards are on the PCI bus."""
     nodes: bool
     """There are /dev/davinci nodes."""
     driver: bool
@@ -119,20 +117,23 @@ def _held(where: Surroundings) -> Cause:
 
 
 def _internal(where: Surroundings) -> Cause:
-    said = f"{where.program} cannot reach the driver (-8005)"
-    if not where.as_root:
-        return Cause.of("npu-permission", f"{said}; this user is not root.")
-    if not where.nodes and not where.driver:
-        return Cause.of("npu-driver-missing", f"{said}: no driver is installed and there is no /dev/davinci node.")
+    causes = ["driver or firmware were changed and the server was not rebooted"]
+    remedies = ["Reboot the server"]
     names = list(where.holders())
     if names:
-        return Cause.of(
-            "npu-driver-reboot",
-            f"{said}: driver or firmware were changed without a reboot, "
-            f"or the cards are held by container {', '.join(names)}.",
-            "Reboot the server; if that does not help, stop the containers that have the cards.",
-        )
-    return Cause.of("npu-driver-reboot", f"{said}: driver or firmware were changed and the server was not rebooted.")
+        causes.append(f"the cards are held by container {', '.join(names)}")
+        remedies.append("stop the containers that have the cards")
+    if not where.as_root:
+        causes.insert(0, "this user is not root")
+        remedies.insert(0, "Run as root (become: true)")
+    if not where.nodes:
+        causes.append("the driver is not loaded (there is no /dev/davinci node)")
+        remedies.append("look for its errors in dmesg")
+    return Cause.of(
+        "npu-driver-reboot" if where.as_root else "npu-permission",
+        f"{where.program} cannot reach the driver (-8005): {', or '.join(causes)}.",
+        f"{'; if that does not help: '.join(remedies)}.",
+    )
 
 
 def _quote(out: str, err: str) -> str:

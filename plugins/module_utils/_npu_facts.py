@@ -195,7 +195,6 @@ class _Reading:
         return Surroundings(
             program=self.program or _TOOL,
             as_root=os.geteuid() == 0,
-            cards=bool(self.cards),
             nodes=bool(self.numbers),
             driver=self.system.isdir(f"{self.root}/driver"),
             holders=self.holders,

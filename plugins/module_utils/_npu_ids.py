@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from typing import Any, Iterable, Sequence
 
+from ansible_collections.ascend.fleet.plugins.module_utils._npu_columns import is_redacted
 from ansible_collections.ascend.fleet.plugins.module_utils._npu_queries import Chip
 
-_REDACTED = re.compile(r"^x+$", re.IGNORECASE)
 _NPU_NAME = re.compile(r"^[0-9A-Za-z]+$")
 
 
@@ -60,7 +60,7 @@ def soc(npus: Sequence[dict[str, Any]], board: dict[str, str]) -> str | None:
     """``Ascend910B3``, ``Ascend310P3``, ``Ascend910_9392``; None for a mixture or a name that says nothing."""
     names = {str(npu["name"]) for npu in npus}
     name = names.pop() if len(names) == 1 else ""
-    if _REDACTED.match(name):
+    if is_redacted(name):
         name = board.get("Chip Name", "")
     if not name:
         return None

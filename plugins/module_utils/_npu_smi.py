@@ -18,6 +18,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils._npu_columns import (
     Row,
     RowFormat,
     is_bus_id,
+    is_chip_name,
     misaligned,
     read_header,
 )
@@ -157,7 +158,7 @@ class _Reader:
         cells = line[1:-1].split("|")
         header = read_header(cells)
         if header is not None:
-            self._header(header)
+            self._header(header, line)
         elif self.process is not None:
             self._process_row(cells, line)
         elif self.first is not None and self.second is not None:
@@ -165,10 +166,13 @@ class _Reader:
         else:
             self._problem(DAMAGED, f"a row stands before the header of its table: {_short(line)}")
 
-    def _header(self, header: RowFormat) -> None:
+    def _header(self, header: RowFormat, line: str) -> None:
         fields = header.fields
         if self.process is None and "pid" in fields and self.second is not None:
             self.process = header
+            # A lost letter makes bytes of megabytes.
+            if "memory_bytes" in fields and len(line) != self.width:
+                self._problem(DAMAGED, "the header of the list of processes is shifted")
         elif self.first is None and {"npu_id", "name", "health"} <= set(fields):
             self.first = header
         elif self.first is not None and self.second is None and "bus_id" in fields:
@@ -200,6 +204,8 @@ class _Reader:
         self._drop_pending()
         if values["health"] not in HEALTH_WORDS:
             self._problem(DAMAGED, f"NPU {values['npu_id']} has the unknown health {values['health']!r}")
+        if not is_chip_name(values["name"]):
+            self._problem(DAMAGED, f"NPU {values['npu_id']} has the unknown chip name {values['name']!r}")
         if self.npus and self.npus[-1]["npu_id"] != values["npu_id"] and "=" not in before:
             self._problem(
                 MISSING,
