@@ -7,15 +7,20 @@ RUN := $(VENV_PYTHON) tests/tooling/runner.py
 SIMFLEET := $(VENV_PYTHON) -m tests.simfleet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-all demo lint unit integration molecule fleet-up fleet-down test test-all bench clean
+.PHONY: help python setup setup-all demo lint unit integration molecule fleet-up fleet-down test test-all bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: ## Make the virtual environment and fetch the collections (cached outside the checkout)
+python:
+	@command -v $(PYTHON) >/dev/null || { echo "setup: there is no $(PYTHON) here. Install Python 3.11 or newer" \
+		"(Debian, Ubuntu: apt-get install python3 python3-venv; openEuler, HCE: dnf install python3.11)," \
+		"or name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+
+setup: python ## Make the virtual environment and fetch the collections (cached outside the checkout)
 	@$(PYTHON) tests/tooling/environment.py
 
-setup-all:
+setup-all: python
 	@$(PYTHON) tests/tooling/environment.py --next
 
 demo: setup ## Start the simulated fleet and deploy on it: a real vLLM answers at the end
