@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ansible_collections.ascend.fleet.plugins.plugin_utils._catalogue import card_note
 from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds import _base
 from ansible_collections.ascend.fleet.plugins.plugin_utils._options import Flaw
 
@@ -55,6 +56,7 @@ def compile_entry(entry: _base.Entry, settings: _base.Settings) -> _base.Parts:
         container["secret_files"] = [_base.secret_file(entry, API_KEY, entry["api_key_file"], API_KEY_TARGET)]
     _set_command(container, entry, on_cards)
     steps, answer = _questions(entry)
+    note = card_note(entry["model"]["path"], entry["npus"]["count"]) if entry["model"] else None
     return _base.Parts(
         container=container,
         probe=_base.probe(entry, settings, {"type": "http", "steps": steps, "port": CONTAINER_PORT}),
@@ -62,6 +64,7 @@ def compile_entry(entry: _base.Entry, settings: _base.Settings) -> _base.Parts:
         answer=None if _base.own_steps(entry) else answer,
         checks=[_model_check(entry, on_cards)] if entry["model"] else [],
         flaws=list(_flaws(entry)),
+        notes=[note] if note else [],
     )
 
 
