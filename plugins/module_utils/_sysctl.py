@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from typing import Any, Iterable, List, NamedTuple, Tuple
+from typing import Any, Iterable, List, NamedTuple
 
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, action, finding
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
@@ -30,7 +30,7 @@ GLOB_CHARACTERS = "*?["
 class Setting(NamedTuple):
     key: str
     # Other names of the same kernel variable: a write to one of them undoes the key as well.
-    aliases: Tuple[str, ...]
+    aliases: tuple[str, ...]
 
 
 SETTINGS = {
@@ -95,12 +95,18 @@ def truth(value: str | None) -> bool | None:
         return None
 
 
-def outcome(lines: Lines, setting: Setting) -> Line | None:
-    """The line whose value stands when all have been applied, as systemd-sysctl applies them."""
+def outcome(lines: Lines, setting: Setting, reader: str = BOOT) -> Line | None:
+    """The line whose value stands when the reader has applied all."""
     table: dict[str, Line] = {}
+    excluded = set()
     for line in lines:
+        if reader == SYSTEM and line.value is None:
+            # Here an exclusion says something about globs only; systemd-sysctl drops the assignment as well.
+            excluded.add(line.key)
+            continue
         known = table.get(line.key)
-        if known is not None and known.value == line.value:
+        # systemd-sysctl does not move an assignment that is repeated.
+        if reader == BOOT and known is not None and known.value == line.value:
             continue
         table.pop(line.key, None)
         table[line.key] = line
@@ -109,7 +115,8 @@ def outcome(lines: Lines, setting: Setting) -> Line | None:
         if line.value is None or truth(line.value) is None:
             continue
         if any(character in line.key for character in GLOB_CHARACTERS):
-            hit = any(fnmatch.fnmatchcase(n, line.key) and n not in table for n in (setting.key, *setting.aliases))
+            names = [name for name in (setting.key, *setting.aliases) if name not in table and name not in excluded]
+            hit = any(fnmatch.fnmatchcase(name, line.key) for name in names)
         else:
             hit = line.key == setting.key or line.key in setting.aliases
         if hit:
@@ -117,9 +124,9 @@ def outcome(lines: Lines, setting: Setting) -> Line | None:
     return last
 
 
-def undoing(lines: Lines, setting: Setting) -> Line | None:
+def undoing(lines: Lines, setting: Setting, reader: str = BOOT) -> Line | None:
     """The line that keeps the setting from being on, if the lines want it on at all."""
-    last = outcome(lines, setting)
+    last = outcome(lines, setting, reader)
     if last is not None:
         return None if truth(last.value) else last
     excluded = [line for line in lines if line.key == setting.key and line.value is None]
@@ -210,7 +217,7 @@ def _overriders(readers: dict[str, Lines], names: list[str]) -> list[tuple[str, 
         for reader, lines in readers.items():
             left = list(lines)
             while True:
-                line = undoing(left, SETTINGS[name])
+                line = undoing(left, SETTINGS[name], reader)
                 if line is None:
                     break
                 left.remove(line)
