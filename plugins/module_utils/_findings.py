@@ -78,7 +78,7 @@ CHECKS: dict[str, Check] = {
     "npu-count": Check(
         ERROR,
         "Every chip is seen: by the tool, as a device node, and as the inventory expects.",
-        "Look for the missing card with 'npu-smi info' and dmesg; reboot or replace it, or correct fleet_npus_expected.",
+        "Look for the missing card with 'npu-smi info' and dmesg; reboot, replace it, or correct fleet_npus_expected.",
     ),
     "npu-device": Check(
         WARNING,
@@ -218,6 +218,18 @@ CHECKS: dict[str, Check] = {
         "The ports that a service publishes are free on the node.",
         "Choose another port, or stop what listens there.",
     ),
+    "placement": Check(
+        ERROR, "Every service gets the cards it asks for.", "Ask for fewer cards, or free some of those that are held."
+    ),
+    "service-state": Check(ERROR, "Every service is in the state of its entry.", "Deploy again, and look at its log."),
+    "orphan": Check(
+        WARNING,
+        "Every container of the fleet is described by an entry.",
+        "Set fleet_prune: remove, or put the entry back.",
+    ),
+    "secret-missing": Check(ERROR, "Secrets reach the node with the run.", "Deploy through the playbook."),
+    "image-pull": Check(ERROR, "Images can be pulled.", "Check reference, registry, network and credentials."),
+    "image-archive": Check(ERROR, "An image archive holds the image it is given for.", "Name the right archive, or save it again."),
     "python-missing": Check(
         ERROR,
         "A Python that Ansible can use is on the node.",

@@ -71,9 +71,10 @@ class Node:
             return NodePlan(actions, [*findings, unavailable.finding], [], [], [], node)
         if "images" in self.scope:
             actions = actions + self._plan_images(coming)
-        placed, problems = self._place(npu, containers, host)
+        placed = [Placed(service, None, []) for service in self.document["services"]]
         work: list[Work] = []
         if "services" in self.scope:
+            placed, problems = self._place(npu, containers, host)
             work, against = self._plan_services(placed, containers, npu, actions, coming)
             actions = actions + [act for one in work for act in one.actions]
             findings = findings + problems + against
@@ -194,4 +195,4 @@ def _brings_engine(actions: list[Json]) -> bool:
 
 def _engine(observed: Json) -> Json | None:
     engine = observed.get("engine")
-    return engine and {key: engine.get(key) for key in ("installed", "version", "running", "backend")}
+    return engine and {key: engine.get(key) for key in ("installed", "active", "version", "backend")}

@@ -1,0 +1,48 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The registry of checks and the code that uses it cannot drift apart."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.ascend.fleet.plugins.module_utils import _findings
+
+PLUGINS = Path(_findings.__file__).parents[1]
+MAKERS = {"finding": 0, "FleetError": 0, "_against": 1}
+
+
+def used_checks():
+    for path in sorted(PLUGINS.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call):
+                continue
+            name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+            position = MAKERS.get(name)
+            if position is None or len(node.args) <= position:
+                continue
+            check = node.args[position]
+            if isinstance(check, ast.Constant) and isinstance(check.value, str):
+                yield pytest.param(check.value, id=f"{path.name}:{node.lineno}")
+
+
+@pytest.mark.parametrize("check", list(used_checks()))
+def test_every_check_that_code_names_is_registered(check):
+    assert check in _findings.CHECKS
+
+
+def test_every_registered_check_is_named_somewhere_in_the_code():
+    text = "\n".join(path.read_text() for path in PLUGINS.rglob("*.py") if path.name != "_findings.py")
+    assert [check for check in _findings.CHECKS if f'"{check}"' not in text] == []
+
+
+@pytest.mark.parametrize("check", sorted(_findings.CHECKS))
+def test_every_check_has_sentences(check):
+    entry = _findings.CHECKS[check]
+    assert entry.severity in (_findings.ERROR, _findings.WARNING, _findings.INFO)
+    assert entry.description.endswith(".")
+    assert entry.remedy.endswith(".")
