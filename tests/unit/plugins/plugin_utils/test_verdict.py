@@ -98,7 +98,9 @@ def test_the_latest_step_describes_a_service() -> None:
 
 @pytest.mark.parametrize("host", ["n1", "fd00::1", "a/b", "..", "n1.example", "ü%2F"])
 def test_records_come_back_whatever_the_host_is_called(tmp_path: Any, host: str) -> None:
-    written = _records.write_record(str(tmp_path), "run", "verify", host, {"changed": True, "services": [{"name": "a"}]})
+    written = _records.write_record(
+        str(tmp_path), "run", "verify", host, {"changed": True, "services": [{"name": "a"}]}
+    )
     assert _records.read_all(str(tmp_path), "run") == {"verify": {host: written}}
     assert {path.relative_to(tmp_path).parts[:3] for path in tmp_path.rglob("*.json")} == {("run", "records", "verify")}
 
