@@ -44,14 +44,14 @@ class NodePlan(NamedTuple):
 class Node:
     def __init__(self, system: System, params: Json) -> None:
         self.system = system
-        removing = params["action"] == "remove"
-        self.document: Json = _node_services.removed(params["document"]) if removing else params["document"]
+        self.removing = params["action"] == "remove"
+        self.document: Json = _node_services.removed(params["document"]) if self.removing else params["document"]
         self.scope = set(params["scope"])
         self.interrupting = bool(params["interrupting"])
         self.observing = params["action"] == "observe"
         self.secrets: dict[str, str] = params["secrets"] or {}
         host = self.document["host"]
-        self.host = dict(_host.removed(host) if removing else host, files=params["files"] or {})
+        self.host = dict(_host.removed(host) if self.removing else host, files=params["files"] or {})
         self.images: list[Json] = self.document["artefacts"]["images"]
         self.reader = EngineReader(self.host["engine"]["socket"])
 

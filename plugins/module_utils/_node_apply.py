@@ -30,20 +30,29 @@ Progress = Callable[[str], None]
 
 def apply(node: Node, plan: NodePlan, run_id: str, progress: Progress) -> list[Json]:
     """The status of every service afterwards; the first failure is raised as it is."""
-    host = [act for act in plan.actions if act["scope"] == "host"]
-    if host:
-        _host.apply(node.host, host, node.system, progress)
     results: dict[str, ProbeResult] = {}
-    if len(host) < len(plan.actions):
-        client = _engine_sdk.client(
-            node.reader.socket_path, _sdk_folder.active(node.system, node.host["sdk"]["folder"])
-        )
-        _bring_images(node, plan, client, progress)
-        results = _bring_services(node, plan, client, run_id, progress)
+    # What protects the containers comes before them and goes after them.
+    for part in (_services, _host_settings) if node.removing else (_host_settings, _services):
+        results.update(part(node, plan, run_id, progress))
     if not plan.placed:
         return []
     containers = _container_facts.read_containers(node.reader)
     return [_line(one, containers, results) for one in plan.placed]
+
+
+def _host_settings(node: Node, plan: NodePlan, _run_id: str, progress: Progress) -> dict[str, ProbeResult]:
+    actions = [act for act in plan.actions if act["scope"] == "host"]
+    if actions:
+        _host.apply(node.host, actions, node.system, progress)
+    return {}
+
+
+def _services(node: Node, plan: NodePlan, run_id: str, progress: Progress) -> dict[str, ProbeResult]:
+    if all(act["scope"] == "host" for act in plan.actions):
+        return {}
+    client = _engine_sdk.client(node.reader.socket_path, _sdk_folder.active(node.system, node.host["sdk"]["folder"]))
+    _bring_images(node, plan, client, progress)
+    return _bring_services(node, plan, client, run_id, progress)
 
 
 def _bring_images(node: Node, plan: NodePlan, client: EngineClient, progress: Progress) -> None:
