@@ -112,7 +112,9 @@ STEPS = (
     ),
     Step("molecule-debian", "molecule", "scenario debian", script("scenario.py", "debian"), timeout=1200),
     Step("molecule-dnf", "molecule", "scenario dnf", script("scenario.py", "dnf"), timeout=1200),
-    Step("bench", "bench", "cost of drift and of a converged site", ("python", "-m", "tests.bench"), FLEET, timeout=3600),
+    Step(
+        "bench", "bench", "cost of drift and of a converged site", ("python", "-m", "tests.bench"), FLEET, timeout=3600
+    ),
     Step("exhaustive", "all", "the long tests", pytest("exhaustive"), pytest=True, timeout=3600),
 )
 

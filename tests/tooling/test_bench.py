@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tests.bench import measure, report
 
 CALM = "n1 : ok=9 changed=0 unreachable=0 failed=0 skipped=1\nlocalhost : ok=2 changed=1 unreachable=0 failed=0\n"
