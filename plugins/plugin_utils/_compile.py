@@ -144,10 +144,10 @@ class _Compiler:
             ("fleet_sdk_wheels", "Name a directory of the controller that holds the wheels."),
         ):
             if settings[key]:
-                settings[key] = self._absolute(host, settings[key])
+                given, settings[key] = settings[key], self._absolute(host, settings[key])
                 problem = self.world.files.problem(settings[key])
                 if problem:
-                    self._complain(host, [Flaw(key, settings[key], problem, remedy)])
+                    self._complain(host, [Flaw(key, given, problem, remedy)])
 
     def _absolute(self, host: str, path: str) -> str:
         return os.path.normpath(os.path.join(self.world.folder(host), os.path.expanduser(path)))

@@ -112,10 +112,10 @@ class Checker:
                     "image.archive", image["archive"], "is not an absolute path", "Write the whole path on the node."
                 )
             return
-        image["archive"] = _absolute(image["archive"], folder)
+        given, image["archive"] = image["archive"], _absolute(image["archive"], folder)
         problem = self._files.problem(image["archive"])
         if problem and typed["state"] != "absent":
-            yield Flaw("image.archive", image["archive"], problem, "Correct the path, or set archive_on: node.")
+            yield Flaw("image.archive", given, problem, "Correct the path, or set archive_on: node.")
 
 
 def _with_defaults(common: Mapping[str, Any], kind: Kind) -> dict[str, Any]:

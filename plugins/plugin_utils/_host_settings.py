@@ -94,7 +94,7 @@ def check(
             name,
             own[name],
             f"is no variable of the collection, to which the prefix {PREFIX} belongs",
-            _options.suggestion(name, known),
+            _options.suggestion(name, known, PREFIX),
         )
         for name in unknown
     ]

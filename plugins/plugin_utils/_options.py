@@ -12,7 +12,7 @@ import copy
 import ipaddress
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
@@ -24,6 +24,9 @@ SERVICE_NAME = re.compile(r"^[a-z0-9][a-z0-9_.-]{1,62}$")
 RESERVED_NAMES = frozenset({"all", "always", "never", "tagged", "untagged"})
 SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?$", re.IGNORECASE)
 SIZE_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+PORT = re.compile(
+    r"^(?:(?P<ip>\d+(?:\.\d+){3}|\[[0-9a-fA-F:]+\]):)?(?P<host>\d+)(?::(?P<inner>\d+))?(?:/(?P<proto>tcp|udp))?$"
+)
 BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -48,25 +51,32 @@ def check(
     """Typed values for all options, defaults included, and the flaws; a flawed key keeps its default."""
     typed: dict[str, Any] = {}
     flaws: list[Flaw] = []
+    meant = set()
     for key, value in values.items():
         if key not in options:
             flaws.append(Flaw(f"{prefix}{key}", value, f"is no key of this {what}", suggestion(str(key), options)))
+            meant.update(_near(str(key), options))
     for key, option in options.items():
         value = values.get(key)
         typed[key] = copy.deepcopy(option.get("default"))
         if value is not None:
             typed[key], found = parse(option, value, f"{prefix}{key}")
             flaws += found
-        elif option.get("required"):
+        elif option.get("required") and key not in meant:
             flaws.append(Flaw(f"{prefix}{key}", None, "is missing", f"Add {prefix}{key}: {_short(option)}"))
         elif isinstance(typed[key], Mapping) and "options" in option:
             typed[key] = check(option["options"], typed[key])[0]
     return typed, flaws
 
 
-def suggestion(key: str, known: Any) -> str:
-    near = get_close_matches(key, list(known), n=1, cutoff=0.6)
-    return f"Did you mean {near[0]}?" if near else "Remove it, or correct its name."
+def suggestion(key: str, known: Iterable[str], prefix: str = "") -> str:
+    """What may have been meant; a common ``prefix`` does not count for likeness."""
+    near = _near(key.removeprefix(prefix), [name.removeprefix(prefix) for name in known])
+    return f"Did you mean {prefix}{near[0]}?" if near else "Remove it, or correct its name."
+
+
+def _near(key: str, known: Iterable[str]) -> list[str]:
+    return get_close_matches(key, list(known), n=1, cutoff=0.6)
 
 
 def parse(option: Mapping[str, Any], value: Any, key: str) -> tuple[Any, list[Flaw]]:
@@ -118,7 +128,8 @@ def _dict(option: Mapping[str, Any], value: Any, key: str) -> tuple[Any, list[Fl
             typed, flaws = parse(inner, value, key)
             return (option.get("default"), flaws) if flaws else check(option["options"], {option["shorthand"]: typed})
         if parser and isinstance(value, str | int) and not isinstance(value, bool):
-            value = parser(str(value))
+            parsed = parser(str(value))
+            value = value if parsed is None else parsed
         if not isinstance(value, Mapping):
             form = " or text" if parser or "shorthand" in option else ""
             return option.get("default"), [
@@ -313,9 +324,7 @@ def parse_mount(text: str) -> Any:
 
 
 def parse_port(text: str) -> Any:
-    match = re.match(
-        r"^(?:(?P<ip>[0-9.]+|\[[0-9a-fA-F:]+\]):)?(?P<host>\d+)(?::(?P<inner>\d+))?(?:/(?P<proto>tcp|udp))?$", text
-    )
+    match = PORT.match(text)
     if not match:
         return None
     found = {

@@ -1,0 +1,440 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Wrong inventories: each flaw gives exactly one error that names entry, key and value and says what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.ascend.fleet.plugins.plugin_utils import _problems
+
+WEB: dict[str, Any] = {
+    "name": "web",
+    "kind": "container",
+    "image": "reg:5000/web:1",
+    "port": 8080,
+    "probe": {"path": "/"},
+}
+CHAT: dict[str, Any] = {
+    "name": "chat",
+    "kind": "vllm",
+    "image": "reg:5000/vllm:1",
+    "model": "/mnt/models/tiny",
+    "npus": 2,
+}
+
+# What is changed in an entry that is right, and what the one error holds: key, value, message, remedy.
+WEB_CASES: list[tuple[str, dict[str, Any], tuple[str, str, str, str]]] = [
+    ("no-name", {"name": None}, ("name", "", "is missing", "Add name")),
+    ("name-upper-case", {"name": "Web"}, ("name", "Web", "is no valid name", "small letters")),
+    ("name-one-letter", {"name": "w"}, ("name", "w", "is no valid name", "2 to 63")),
+    ("name-reserved", {"name": "never"}, ("name", "never", "is a reserved word", "another name")),
+    ("name-number", {"name": 12}, ("name", "12", "is not text", "in quotes")),
+    ("no-kind", {"kind": None}, ("kind", "", "is missing", "container, vllm")),
+    ("kind-misspelt", {"kind": "contaner"}, ("kind", "contaner", "is no kind", "Did you mean container?")),
+    ("kind-of-nothing", {"kind": "spark"}, ("kind", "spark", "is no kind", "Kinds of a service: container, vllm")),
+    ("key-misspelt", {"prot": 80}, ("prot", "80", "is no key of this entry of kind container", "Did you mean port?")),
+    ("key-of-another-kind", {"max_model_len": 80}, ("max_model_len", "80", "is no key", "Remove it")),
+    ("no-image", {"image": None}, ("image", "", "is missing", "Kind container needs it")),
+    ("no-probe", {"probe": None}, ("probe", "", "is missing", "Kind container needs it")),
+    ("port-high", {"port": 70000}, ("port", "70000", "is out of range", "from 1 to 65535")),
+    ("port-text", {"port": "http"}, ("port", "http", "is not a whole number", "whole number")),
+    ("port-list", {"port": [80]}, ("port", "[80]", "is not a whole number", "whole number")),
+    ("bind-name", {"bind": "localhost"}, ("bind", "localhost", "is not an IP address", "127.0.0.1")),
+    ("bind-range", {"bind": "10.0.0.256"}, ("bind", "10.0.0.256", "is not an IP address", "0.0.0.0")),
+    ("image-with-url", {"image": "http://reg/web"}, ("image", "http://reg/web", "is not an image", "Correct")),
+    ("image-upper-case", {"image": "Web:1"}, ("image", "Web:1", "is not an image reference", "Correct")),
+    (
+        "image-digest",
+        {"image": {"reference": "web", "digest": "md5:1"}},
+        ("image.digest", "md5:1", "is not sha256", "Correct"),
+    ),
+    (
+        "image-archive-missing",
+        {"image": {"reference": "web", "archive": "no.tar"}},
+        ("image.archive", "no.tar", "cannot be read", "archive_on: node"),
+    ),
+    (
+        "image-archive-relative",
+        {"image": {"reference": "web", "archive": "no.tar", "archive_on": "node"}},
+        ("image.archive", "no.tar", "is not an absolute path", "whole path"),
+    ),
+    ("image-key", {"image": {"refernce": "web"}}, ("image.refernce", "web", "is no key of this image", "reference")),
+    ("state", {"state": "started"}, ("state", "started", "is not among the choices", "present, stopped, absent")),
+    ("npus-text", {"npus": "two"}, ("npus", "two", "is neither a number of cards nor a list", "Write 2")),
+    ("npus-negative", {"npus": -1}, ("npus", "-1", "is below 0", "Write 0")),
+    ("npus-twice", {"npus": [1, 1]}, ("npus", "[1, 1]", "names card 1 twice", "once")),
+    ("npus-negative-card", {"npus": [-2]}, ("npus[0]", "-2", "is below 0", "/dev/davinciN")),
+    ("npus-device", {"npus": ["/dev/davinci0"]}, ("npus[0]", "/dev/davinci0", "is no card", "number N")),
+    ("npus-none", {"npus": []}, ("npus", "[]", "is an empty list", "Write 0")),
+    ("npus-not-there", {"npus": [7, 8]}, ("npus", "[7, 8]", "names card 8, but the node has 8", "from 0 to 7")),
+    (
+        "npus-per-instance",
+        {"npus": [0, 1, 2], "instances": 2},
+        ("npus", "[0, 1, 2]", "cannot be divided among 2", "same number"),
+    ),
+    ("instances-none", {"instances": 0}, ("instances", "0", "is out of range", "from 1 to 64")),
+    (
+        "instances-port",
+        {"instances": 3, "port": 65534},
+        ("port", "65534", "leaves no room for 3 instances", "lower port"),
+    ),
+    ("replicas", {"replicas": 2}, ("replicas", "2", "is more than the 1 nodes", "Lower it to 1")),
+    ("replicas-none", {"replicas": 0}, ("replicas", "0", "is out of range", "from 1 upwards")),
+    ("nodes-unknown", {"nodes": "nowhere"}, ("nodes", "nowhere", "matches no host", "a group, a host")),
+    ("nodes-no-pattern", {"nodes": "~("}, ("nodes", "~(", "is no host pattern", "as after hosts:")),
+    ("env-number", {"env": {"SIZE": 1}}, ("env.SIZE", "1", "is not text", "in quotes")),
+    ("env-name", {"env": {"a-b": "1"}}, ("env.a-b", "1", "is no valid name", "underscores")),
+    ("env-list", {"env": ["A=1"]}, ("env", '["A=1"]', "is not a mapping", "NAME: value")),
+    (
+        "env-own",
+        {"env": {"ASCEND_RT_VISIBLE_DEVICES": "0"}},
+        ("env.ASCEND_RT_VISIBLE_DEVICES", "0", "is set by the collection", "Remove it"),
+    ),
+    (
+        "mount-ma-user",
+        {"mounts": ["/srv/x:/home/ma-user/x"]},
+        ("mounts[0].target", "/home/ma-user/x", "lies at or under /home/ma-user", "elsewhere"),
+    ),
+    (
+        "mount-relative",
+        {"mounts": [{"source": "data", "target": "/data"}]},
+        ("mounts[0].source", "data", "is not an absolute path", "beginning with /"),
+    ),
+    ("mount-target", {"mounts": ["/data:data"]}, ("mounts[0].target", "data", "is not an absolute path", "whole path")),
+    (
+        "mount-twice",
+        {"mounts": ["/a:/data", "/b:/data/"]},
+        ("mounts[1].target", "/data", "is the target of mounts[0] already", "once"),
+    ),
+    (
+        "mount-over-model",
+        {"model": "/m", "mounts": ["/b:/m"]},
+        ("mounts[0].target", "/m", "is the target of model already", "once"),
+    ),
+    ("mount-text", {"mounts": ["/data"]}, ("mounts[0]", "/data", "is not a mapping or text", "key: value")),
+    ("mount-root", {"mounts": ["/data:/"]}, ("mounts[0].target", "/", "would hide the whole image", "below /")),
+    ("mounts-text", {"mounts": "/a:/b"}, ("mounts", "/a:/b", "is not a list", "a dash")),
+    (
+        "mount-mode",
+        {"mounts": [{"source": "/a", "target": "/b", "create": {"mode": 493}}]},
+        ("mounts[0].create.mode", "493", "is not text", "in quotes"),
+    ),
+    (
+        "mount-tmpfs-source",
+        {"mounts": [{"type": "tmpfs", "source": "/a", "target": "/b"}]},
+        ("mounts[0].source", "/a", "has no meaning for a tmpfs", "Leave it out"),
+    ),
+    ("work-dir", {"work_dir": "/home/ma-user"}, ("work_dir", "/home/ma-user", "lies at or under", "another folder")),
+    ("model-relative", {"model": "models/x"}, ("model", "models/x", "is not an absolute path", "whole path")),
+    ("model-dots", {"model": "/m/../x"}, ("model", "/m/../x", "holds ..", "without them")),
+    ("shm-size", {"shm_size": "16 gigs"}, ("shm_size", "16 gigs", "is not a size", "16g")),
+    (
+        "shm-over-memory",
+        {"shm_size": "2g", "memory": "1g"},
+        ("shm_size", "2147483648", "is larger than memory", "Raise memory"),
+    ),
+    ("memory-zero", {"memory": 0}, ("memory", "0", "is not a size", "16g")),
+    ("cpus", {"cpus": 0}, ("cpus", "0", "is out of range", "above 0")),
+    ("on-change", {"on_change": "recreat"}, ("on_change", "recreat", "is not among", "Did you mean recreate?")),
+    ("probe-type", {"probe": "ping"}, ("probe", "ping", "is not among the choices", "http, tcp, command, none")),
+    ("probe-silent", {"probe": {"timeout": 9}}, ("probe.type", "", "is missing", "http, tcp, command or none")),
+    ("probe-no-path", {"probe": "http"}, ("probe.path", "", "is missing", "answers 200")),
+    ("probe-no-command", {"probe": "command"}, ("probe.command", "", "is missing", "ends with 0")),
+    ("probe-no-port", {"port": None}, ("probe.type", "http", "needs a port", "Add port")),
+    (
+        "probe-mixed",
+        {"probe": {"type": "tcp", "path": "/"}},
+        ("probe.path", "/", "does not go with probe type tcp", "Use type http"),
+    ),
+    (
+        "probe-expects-nothing",
+        {"probe": {"steps": [{"path": "/", "expect": [{"path": "a"}]}]}},
+        ("probe.steps[0].expect[0]", "[]", "does not say exactly one thing", "one of type, equals and contains"),
+    ),
+    (
+        "probe-method",
+        {"probe": {"steps": [{"path": "/", "method": "get"}]}},
+        ("probe.steps[0].method", "get", "is not among the choices", "GET"),
+    ),
+    ("command-quotes", {"command": "sh -c 'x"}, ("command", "sh -c 'x", "cannot be split", "Close the quotes")),
+    ("command-bool", {"command": ["run", True]}, ("command[1]", "true", "is not a word", "in quotes")),
+    ("device-card", {"devices": ["/dev/davinci3"]}, ("devices[0]", "/dev/davinci3", "is a card", "under npus")),
+    ("device", {"devices": ["sda"]}, ("devices[0]", "sda", "is not /dev/x", "Correct")),
+    (
+        "container-port-host",
+        {"network": "host", "container_port": 81},
+        ("container_port", "81", "differs from port", "Leave container_port out"),
+    ),
+    ("ports-host", {"network": "host", "ports": ["81:80"]}, ("ports", "1", "cannot be published", "network bridge")),
+    ("ports-form", {"ports": ["a:b"]}, ("ports[0]", "a:b", "is not a mapping or text", "key: value")),
+    ("ports-own", {"ports": [8080]}, ("port", "8080", "is published by web too", "another port")),
+    (
+        "label-own",
+        {"labels": {"io.ascend.fleet.kind": "x"}},
+        ("labels.io.ascend.fleet.kind", "x", "name space", "other"),
+    ),
+    ("ulimit", {"ulimits": {"memlock": "all"}}, ("ulimits.memlock", "all", "is no limit", "-1 for none")),
+    ("restart-bool", {"restart": "sometimes"}, ("restart", "sometimes", "is not among", "always, no")),
+    ("capability", {"cap_add": ["sys-nice"]}, ("cap_add[0]", "sys-nice", "is not a capability", "Correct")),
+    ("init", {"init": "maybe"}, ("init", "maybe", "is neither true nor false", "true or false")),
+    ("reach-port", {"reach": [{"nodes": "all"}]}, ("reach[0].port", "", "is missing", "Add reach[0].port")),
+    (
+        "secret-missing",
+        {"secrets": [{"name": "key", "file": "no"}]},
+        ("secrets[0].file", "no", "cannot be read", "0600"),
+    ),
+    (
+        "secret-open",
+        {"secrets": [{"name": "key", "file": "open.key"}]},
+        ("secrets[0].file", "open.key", "has mode 0644", "chmod 0600"),
+    ),
+]
+
+CHAT_CASES: list[tuple[str, dict[str, Any], tuple[str, str, str, str]]] = [
+    ("no-model", {"model": None}, ("model", "", "is missing", "Kind vllm needs it")),
+    (
+        "tp-too-large",
+        {"tensor_parallel_size": 4},
+        ("tensor_parallel_size", "4", "needs 4 cards, but npus gives 2", "npus: 4"),
+    ),
+    ("tp-too-small", {"tensor_parallel_size": 1}, ("tensor_parallel_size", "1", "leaves 1 of 2 cards idle", "npus: 1")),
+    ("tp-on-cpu", {"npus": 0, "tensor_parallel_size": 2}, ("tensor_parallel_size", "2", "npus is 0", "npus: 2")),
+    (
+        "tp-times-pp",
+        {"tensor_parallel_size": 2, "extra_args": ["--pipeline-parallel-size", "2"]},
+        ("tensor_parallel_size", "2", "needs 4 cards", "npus: 4"),
+    ),
+    ("utilization", {"gpu_memory_utilization": 90}, ("gpu_memory_utilization", "90", "is out of range", "up to 1")),
+    ("utilization-zero", {"gpu_memory_utilization": 0}, ("gpu_memory_utilization", "0", "is out of range", "above 0")),
+    ("max-len", {"max_model_len": "32K"}, ("max_model_len", "32K", "is not a whole number", "whole number")),
+    ("model-kind", {"model_kind": "chat"}, ("model_kind", "chat", "is not among", "generate, embed, rerank")),
+    ("dtype", {"dtype": "fp16"}, ("dtype", "fp16", "is not among", "float16")),
+    ("key-file-missing", {"api_key_file": "none.key"}, ("api_key_file", "none.key", "cannot be read", "chmod 0600")),
+    ("key-file-open", {"api_key_file": "open.key"}, ("api_key_file", "open.key", "has mode 0644", "chmod 0600")),
+    ("key-file-empty", {"api_key_file": "empty.key"}, ("api_key_file", "empty.key", "is empty", "chmod 0600")),
+    ("key-in-args", {"extra_args": ["--api-key", "s3cret"]}, ("extra_args", "--api-key", "is written", "api_key_file")),
+    (
+        "key-in-args-equals",
+        {"extra_args": "--api-key=s3cret"},
+        ("extra_args", "--api-key", "is written", "api_key_file"),
+    ),
+    ("key-in-env", {"env": {"VLLM_API_KEY": "s3cret"}}, ("env.VLLM_API_KEY", "", "would show the key", "api_key_file")),
+    ("key-as-key", {"api_key": "s3cret"}, ("api_key", "(hidden)", "is no key of this entry", "api_key_file")),
+    ("own-argument", {"extra_args": ["--port", "1"]}, ("extra_args", "--port", "is written", "Use the key port")),
+    (
+        "own-argument-_",
+        {"extra_args": ["--max_model_len=9"]},
+        ("extra_args", "--max-model-len", "is written", "max_model"),
+    ),
+    (
+        "parser-of-embedding",
+        {"model_kind": "embed", "reasoning_parser": "deepseek_r1"},
+        ("reasoning_parser", "deepseek_r1", "has no meaning for model_kind embed", "Leave it out"),
+    ),
+    (
+        "model-under-home",
+        {"model": "/home/ma-user/m"},
+        ("model.path", "/home/ma-user/m", "at or under", "another folder"),
+    ),
+]
+
+# Host variables beside one entry that is right.
+SETTING_CASES: list[tuple[str, dict[str, Any], tuple[str, str, str, str]]] = [
+    (
+        "misspelt",
+        {"fleet_metdata_block": "absent"},
+        ("fleet_metdata_block", "absent", "is no variable", "fleet_metadata_block"),
+    ),
+    ("unknown", {"fleet_colour": "red"}, ("fleet_colour", "red", "is no variable of the collection", "Remove it")),
+    ("choice", {"fleet_metadata_block": "on"}, ("fleet_metadata_block", "on", "is not among", "present, absent")),
+    (
+        "bool",
+        {"fleet_ip_forward": "maybe"},
+        ("fleet_ip_forward", "maybe", "is neither true nor false", "true or false"),
+    ),
+    ("int", {"fleet_npus_expected": "eight"}, ("fleet_npus_expected", "eight", "is not a whole number", "number")),
+    (
+        "alias",
+        {"npus_expected": -1, "fleet_npus_expected": None},
+        ("fleet_npus_expected", "-1", "is out of range", "0 to 64"),
+    ),
+    ("path", {"fleet_work_dir": "work"}, ("fleet_work_dir", "work", "is not an absolute path", "whole path")),
+    ("dict", {"fleet_docker_daemon": []}, ("fleet_docker_daemon", "[]", "is not a mapping", "key: value")),
+    (
+        "daemon-hosts",
+        {"fleet_docker_daemon": {"hosts": []}},
+        ("fleet_docker_daemon.hosts", "[]", "is set by the collection", "fleet_docker_socket"),
+    ),
+    ("proxy-key", {"fleet_proxy": {"htp": "x"}}, ("fleet_proxy.htp", "x", "is no key of this fleet_proxy", "http?")),
+    (
+        "proxy-url",
+        {"fleet_proxy": {"http": "proxy:3128"}},
+        ("fleet_proxy.http", "proxy:3128", "is not a URL", "Correct"),
+    ),
+    (
+        "address",
+        {"fleet_metadata_addresses": ["x"]},
+        ("fleet_metadata_addresses[0]", "x", "is not an IP address", "address"),
+    ),
+    (
+        "port",
+        {"fleet_metadata_except_ports": [0]},
+        ("fleet_metadata_except_ports[0]", "0", "is out of range", "from 1"),
+    ),
+    ("batch", {"fleet_batch": "half"}, ("fleet_batch", "half", "is no batch size", "percentage")),
+    ("batch-zero", {"fleet_batch": [1, 0]}, ("fleet_batch", "0", "is no batch size", "percentage")),
+    (
+        "directory",
+        {"fleet_directories": [{"mode": "0755"}]},
+        ("fleet_directories[0].path", "", "is missing", "Add fleet_"),
+    ),
+    (
+        "registry",
+        {"fleet_registries": ["http://r"]},
+        ("fleet_registries[0]", "http://r", "is not a mapping", "key: value"),
+    ),
+    ("bundle", {"fleet_ca_bundle": "no.pem"}, ("fleet_ca_bundle", "no.pem", "cannot be read", "certificates")),
+    ("only", {"fleet_only": ["wbe"]}, ("fleet_only", "wbe", "is the name of no entry", "Did you mean web?")),
+    ("soc", {"fleet_soc": "H100"}, ("fleet_soc", "H100", "is no chip of the table", "910B3")),
+    ("lease", {"fleet_lease_seconds": 1}, ("fleet_lease_seconds", "1", "is out of range", "from 30")),
+    ("services-dict", {"fleet_services_x": {"name": "a"}}, ("", "{", "is not a list of entries", "one entry a dash")),
+    ("entry-text", {"fleet_services_x": ["chat"]}, ("", "chat", "is not an entry", "name: and kind:")),
+    ("service-as-job", {"fleet_jobs": [WEB]}, ("kind", "container", "is a service", "fleet_services variable")),
+    (
+        "name-twice",
+        {"fleet_services_b": [{**WEB, "port": 81}]},
+        ("name", "web", "is the name of fleet_services[0] web too", "own"),
+    ),
+    ("port-twice", {"fleet_services_b": [{**WEB, "name": "w2"}]}, ("port", "8080", "is published by web too", "bind")),
+    (
+        "port-everywhere",
+        {"fleet_services_b": [{**WEB, "name": "w2", "bind": "0.0.0.0"}]},
+        ("port", "8080", "is published by web too", "bind"),
+    ),
+    (
+        "port-of-host-network",
+        {"fleet_services_b": [{**WEB, "name": "w2", "network": "host"}]},
+        ("port", "8080", "is published by web too", "bind"),
+    ),
+    (
+        "port-of-instance",
+        {"fleet_services_b": [{**WEB, "name": "w2", "port": 8079, "instances": 2}]},
+        ("port", "8080", "is published by web too", "bind"),
+    ),
+    (
+        "name-of-instance",
+        {"fleet_services_b": [{**WEB, "name": "we", "port": 90, "instances": 1}, {**WEB, "name": "we-0", "port": 99}]},
+        ("name", "we-0", "is the name of fleet_services_b[0] we too", "own"),
+    ),
+    (
+        "card-twice",
+        {"fleet_services_b": [{**CHAT, "npus": [0, 1]}, {**CHAT, "name": "c2", "port": 1, "npus": [1, 2]}]},
+        ("npus", "[1, 2]", "names card 1, which chat has too", "each card to one"),
+    ),
+]
+
+CASES = (
+    [pytest.param({"fleet_services": [{**WEB, **c}]}, e, id=f"web-{i}") for i, c, e in WEB_CASES]
+    + [pytest.param({"fleet_services": [{**CHAT, **c}]}, e, id=f"chat-{i}") for i, c, e in CHAT_CASES]
+    + [pytest.param({"fleet_services": [WEB], **c}, e, id=f"setting-{i}") for i, c, e in SETTING_CASES]
+)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> None:
+    for name, text, mode in (("open.key", "s3cret", 0o644), ("empty.key", "", 0o600)):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        (tmp_path / name).chmod(mode)
+
+
+def test_there_are_enough_cases():
+    assert len(CASES) >= 45
+    assert len({str(case.id) for case in CASES}) == len(CASES)
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize(("values", "expected"), CASES)
+def test_a_wrong_value_gives_one_clear_message(compile_inventory, values, expected):
+    key, value, message, remedy = expected
+    compiled = compile_inventory({"n1": {"fleet_npus_expected": 8, **values}})
+    assert [_problems.line(error) for error in compiled.errors][1:] == []
+    error = compiled.errors[0]
+    assert error["key"] == key
+    assert value in error["value"] if value == "{" else error["value"] == value
+    assert message in error["message"]
+    assert remedy in error["remedy"]
+    line = _problems.line(error)
+    assert line.endswith("(n1)")
+    assert "\n" not in line
+    assert "s3cret" not in line
+    assert compiled.documents == {}
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize("base", [WEB, CHAT], ids=["web", "chat"])
+def test_the_entries_that_the_cases_change_are_right(compile_inventory, base):
+    assert compile_inventory({"n1": {"fleet_services": [base], "fleet_npus_expected": 8}}).errors == []
+
+
+def test_all_errors_of_all_entries_of_all_hosts_come_at_once(compile_inventory):
+    wrong = [{**WEB, "port": 0, "on_change": "x"}, {**CHAT, "model": "x", "shm_size": "big"}]
+    compiled = compile_inventory(
+        {"n1": {"fleet_services": wrong}, "n2": {"fleet_services": [{**WEB, "bind": "here"}], "fleet_prune": "yes"}}
+    )
+    assert sorted((e["hosts"][0], e["entry"] or "", e["key"]) for e in compiled.errors) == [
+        ("n1", "chat", "model"),
+        ("n1", "chat", "shm_size"),
+        ("n1", "web", "on_change"),
+        ("n1", "web", "port"),
+        ("n2", "", "fleet_prune"),
+        ("n2", "web", "bind"),
+    ]
+    assert _problems.message(compiled.errors).splitlines()[0] == "The inventory has 6 errors; nothing was contacted."
+    assert len(_problems.message(compiled.errors).splitlines()) == 7
+
+
+def test_an_error_that_many_hosts_share_is_said_once(compile_inventory):
+    hosts = {f"n{number}": {"fleet_services": [{**WEB, "port": 0}]} for number in range(1, 6)}
+    compiled = compile_inventory(hosts)
+    assert len(compiled.errors) == 1
+    assert _problems.line(compiled.errors[0]).endswith("(n1, n2, n3 and 2 more)")
+
+
+def test_every_error_is_a_finding_for_the_verdict(compile_inventory):
+    compiled = compile_inventory({"n1": {"fleet_services": [{**WEB, "port": 0}]}})
+    (finding,) = _problems.findings(compiled.errors)
+    assert (finding["check"], finding["host"], finding["service"], finding["key"]) == (
+        "inventory-invalid",
+        "n1",
+        "web",
+        "port",
+    )
+    assert finding["severity"] == "error"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("env.HF_TOKEN", "abc"),
+        ("api_key", "abc"),
+        ("password", 123),
+        ("command", ["serve", "--api-key", "abc"]),
+        ("fleet_proxy.http", "http://user:abc@proxy"),
+        ("probe.steps[0].headers", {"Authorization": "Bearer abc"}),
+    ],
+)
+def test_secrets_are_not_shown(key, value):
+    assert _problems.shown(key, value) == "(hidden)"
+
+
+@pytest.mark.parametrize(("key", "value"), [("api_key_file", "keys/chat"), ("extra_args", "--api-key")])
+def test_names_of_secrets_are_shown(key, value):
+    assert _problems.shown(key, value) == value
+
+
+def test_a_long_value_is_cut():
+    assert len(_problems.shown("command", "x" * 500)) == _problems.SHOWN_VALUE
