@@ -32,6 +32,8 @@ from .spec import NodeSpec
 
 LABEL = "ascend-fleet-sim.fleet"
 NODE_LABEL = "ascend-fleet-sim.node"
+# The test run that started it, so that what a killed test left is found and taken down.
+RUN_LABEL = "ascend-fleet-sim.run"
 REGISTRY_HOST, METADATA_HOST, FIRST_NODE_HOST = 2, 3, 11
 SERVICE_PORTS = {"registry": 5000, "metadata": 80}
 _SERVICE_SECONDS = 30.0
@@ -178,7 +180,7 @@ class Fleet:
         return f"asim-{self.name}-{part}"
 
     def _labels(self, part: str) -> dict[str, str]:
-        return {LABEL: self.name, NODE_LABEL: part}
+        return {LABEL: self.name, NODE_LABEL: part, RUN_LABEL: os.environ.get("ASCEND_FLEET_RUN", "")}
 
     def _container(self, part: str) -> Container | None:
         try:

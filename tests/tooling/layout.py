@@ -30,7 +30,8 @@ def digest(*parts: str | bytes | Path) -> str:
 
 def environment(venv: Path = VENV) -> dict[str, str]:
     """The environment in which the project's commands run, whatever the caller's looked like."""
-    env = {k: v for k, v in os.environ.items() if k not in {"PYTHONHOME", "PYTHONPATH"}}
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONHOME"}
+    env["PYTHONPATH"] = str(ROOT)
     env["PATH"] = f"{venv / 'bin'}{os.pathsep}{env.get('PATH', os.defpath)}"
     env["VIRTUAL_ENV"] = str(venv)
     env["ASCEND_FLEET_CACHE"] = str(CACHE)

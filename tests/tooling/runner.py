@@ -175,6 +175,7 @@ def main() -> int:
         return 0
     if not steps:
         parser.error(f"no such step; known are: {', '.join(s.name for s in STEPS)}")
+    os.environ["ASCEND_FLEET_RUN"] = f"{os.getpid()}-{time.time_ns()}"
     folder = OUTPUT / "steps"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

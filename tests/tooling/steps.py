@@ -118,7 +118,7 @@ STEPS = (
     Step("exhaustive", "all", "the long tests", pytest("exhaustive"), pytest=True, timeout=3600),
 )
 
-CLEANUP: tuple[Step, ...] = ()
+CLEANUP = (Step("leftovers", "cleanup", "fleets that tests left behind", script("leftovers.py"), FLEET),)
 
 LINT, UNIT, NEXT, ENGINE = ("lint",), ("unit",), ("next",), ("engine", "integration")
 ON_FLEET = ("fleet", "molecule")
