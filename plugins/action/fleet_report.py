@@ -31,8 +31,13 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         _validation, args = self.validate_argument_spec(argument_spec=ARGUMENTS)
         run, view = args["run"], args["view"]
-        rows = _records.plain(args["table"]) if view == _report.PLAN else self._services(run, args["hosts"])
-        facts = {"run_id": str(run["id"]), "time": _records.now()}
+        records = _records.read_all(run["report_dir"], run["id"])
+        rows = _records.plain(args["table"]) if view == _report.PLAN else self._services(records, args["hosts"])
+        observed = view == _report.PLAN and "preflight" in records
+        changes = _report.changes(records["preflight"]) if observed else []
+        facts: dict[str, Any] = {"run_id": str(run["id"]), "time": _records.now()}
+        if observed:
+            facts["changes"] = changes
         base = os.path.abspath(args["path"] or os.path.join(run["report_dir"], NAMES[view]))
         files = []
         for name in args["formats"]:
@@ -41,10 +46,12 @@ class ActionModule(ActionBase):
             files.append(base + suffix)
         if rows:
             self._display.display(_report.as_text(view, rows))
-        return {"changed": False, "rows": rows, "files": files}
+        if changes:
+            self._display.display("\n" + _report.changes_text(changes))
+        return {"changed": False, "rows": rows, "files": files, **({"changes": changes} if observed else {})}
 
-    def _services(self, run: dict[str, Any], hosts: list[str]) -> list[dict[str, Any]]:
-        seen = _verdict.Question(run_id=str(run["id"]), step="report", hosts=hosts, final=False)
-        verdict = _verdict.judge(seen, _records.read_all(run["report_dir"], run["id"]), _records.now())
-        rows: list[dict[str, Any]] = _records.plain(_report.service_rows(verdict["hosts"]))
+    def _services(self, records: _verdict.Records, hosts: list[str]) -> list[dict[str, Any]]:
+        question = _verdict.Question(run_id="", step="report", hosts=hosts, final=False)
+        seen = _verdict.judge(question, records, _records.now())["hosts"]
+        rows: list[dict[str, Any]] = _records.plain(_report.service_rows(seen))
         return rows

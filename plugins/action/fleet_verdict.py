@@ -20,7 +20,7 @@ ARGUMENTS: dict[str, Any] = {
     "final": {"type": "bool", "default": True},
     "proves": {"type": "bool"},
     "on_node_failure": {"type": "str", "choices": [_verdict.STOP, _verdict.CONTINUE], "default": _verdict.STOP},
-    "failures": {"type": "list", "elements": "dict", "default": []},
+    "findings": {"type": "list", "elements": "dict", "default": []},
 }
 
 
@@ -41,7 +41,7 @@ class ActionModule(ActionBase):
             proves=not check_mode if args["proves"] is None else args["proves"],
             check_mode=check_mode,
             policy=args["on_node_failure"],
-            failures=args["failures"],
+            findings=args["findings"],
         )
         verdict = _records.plain(
             _verdict.judge(question, _records.read_all(run["report_dir"], run["id"]), _records.now())

@@ -78,6 +78,13 @@ rows:
   elements: dict
   sample:
     - {service: chat, node: n1, kind: vllm, state: running, ready: true, cards: [0, 1], url: "http://10.0.0.5:8000"}
+changes:
+  description: What a run would do on the nodes that were observed.
+  returned: when O(view=plan) and the nodes were observed
+  type: list
+  elements: dict
+  sample:
+    - {node: n1, scope: services, action: create, target: chat, reason: the container does not exist, interrupts: false}
 files:
   description: The files written.
   returned: success

@@ -53,8 +53,9 @@ options:
     type: str
     choices: [stop, continue]
     default: stop
-  failures:
-    description: Findings that concern the run and no single node, such as an inventory that does not compile.
+  findings:
+    description:
+      - Findings of M(ascend.fleet.fleet_compile), each with the C(host) it concerns, or none when it concerns the run.
     type: list
     elements: dict
     default: []

@@ -67,6 +67,21 @@ def service_rows(hosts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]
     return rows
 
 
+def changes(records: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What a run would do on the nodes that were observed, in its order."""
+    keys = ("scope", "action", "target", "reason", "interrupts", "predicted_because")
+    return [
+        {"node": host, **{key: action.get(key) for key in keys}}
+        for host, record in records.items()
+        for action in record["plan"]
+    ]
+
+
+def changes_text(found: Sequence[Row]) -> str:
+    columns = {"node": "Node", "action": "Action", "target": "Target", "reason": "Because"}
+    return "\n".join(_summary.table([heading.upper() for heading in columns.values()], _cells(columns, found)))
+
+
 def as_text(view: str, rows: Sequence[Row]) -> str:
     columns = VIEWS[view].columns
     return "\n".join(_summary.table([heading.upper() for heading in columns.values()], _cells(columns, rows)))

@@ -35,17 +35,21 @@ class Question(NamedTuple):
     check_mode: bool = False
     policy: str = STOP
     """Whether one failed node stops the run for all: STOP or CONTINUE."""
-    failures: Sequence[Mapping[str, Any]] = ()
-    """Findings of the run itself, such as an inventory that does not compile."""
+    findings: Sequence[Mapping[str, Any]] = ()
+    """Findings of the compiler, each with the ``host`` it concerns or none."""
 
 
 def judge(question: Question, records: Records, time: str) -> dict[str, Any]:
-    failures = [_on(None, item) for item in question.failures]
+    failures = [
+        _on(None, item)
+        for item in question.findings
+        if item.get("host") not in question.hosts and item["severity"] == ERROR
+    ]
     hosts: dict[str, dict[str, Any]] = {}
     broken = _first_broken(records) if question.policy == STOP else None
     for host in question.hosts:
         own = {step: records[step][host] for step in _ordered(records) if host in records[step]}
-        found = list(_findings(own))
+        found = [*_findings(own), *(item for item in question.findings if item.get("host") == host)]
         missing = [step for step in question.required if step not in own]
         bad = [_on(host, item) for item in found if item["severity"] == ERROR]
         if question.final and missing and not bad:

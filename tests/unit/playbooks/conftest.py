@@ -57,9 +57,6 @@ class Fleet:
             "ansible_connection": "local",
             "ansible_python_interpreter": sys.executable,
             "fleet_batch": "100%",
-            "fleet_plan_observe": False,
-            "fleet_teardown_host": False,
-            "fleet_on_node_failure": "stop",
             "fleet_report_dir": str(self.reports),
             "stub_log": str(log),
         }

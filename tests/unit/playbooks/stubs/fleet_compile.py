@@ -23,5 +23,6 @@ class ActionModule(ActionBase):
             "changed": False,
             "run": run,
             "table": [],
+            "findings": [],
             "documents": {host: {"schema": 1, "node": host} for host in task_vars["ansible_play_hosts_all"]},
         }
