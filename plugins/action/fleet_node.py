@@ -21,6 +21,8 @@ from ansible_collections.ascend.fleet.plugins.plugin_utils._secret_files import 
 MODULE = "ascend.fleet.fleet_node"
 POLL_SECONDS = 10
 RECONNECT_SECONDS = 120
+# What the node needs to know of a run.
+RUN_KEYS = ("id", "owner", "lease_seconds")
 # What a shell answers when the interpreter is not there or cannot be run.
 NO_INTERPRETER = (126, 127)
 SCOPES_WITH_SECRETS = {"services", "probes"}
@@ -79,6 +81,8 @@ class ActionModule(ActionBase):
         return result
 
     def _module(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        if args.get("run"):
+            args = {**args, "run": {key: args["run"][key] for key in RUN_KEYS if key in args["run"]}}
         result: dict[str, Any] = self._execute_module(module_name=MODULE, module_args=args, task_vars=task_vars)
         if result.get("failed") and not result.get("findings") and result.get("rc") in NO_INTERPRETER:
             result["findings"] = [finding("python-missing", f"No usable Python on the node: {result.get('msg')}")]

@@ -93,6 +93,8 @@ def load(client: EngineClient, act: Json, system: System, progress: Callable[[st
     names = [line.rpartition("Loaded image: ")[2].strip() for line in said.splitlines() if "Loaded image: " in line]
     if reference not in names:
         raise _archive_error(act, f"holds {', '.join(names) or 'no named image'}, not {reference}")
+    if act["after"]["on"] == "controller":
+        system.remove(archive)
 
 
 def _archive_error(act: Json, what: str) -> FleetError:
