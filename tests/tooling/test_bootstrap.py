@@ -76,11 +76,11 @@ def test_a_wrong_host_key_is_refused_before_any_password_is_sent(sample: Path) -
         sample,
         f"--connection-password-file={sample.parent}/password",
         "-e",
-        "fleet_host_fingerprint=SHA256:somebodyelse",
+        "bootstrap_fingerprint=SHA256:somebodyelse",
     )
     assert done.returncode != 0
     assert "not SHA256:somebodyelse" in " ".join(done.stdout.split())
-    assert "correct fleet_host_fingerprint" in done.stdout
+    assert "correct bootstrap_fingerprint" in done.stdout
     assert not (sample / "known_hosts").exists()
     assert "Put the key on the servers" not in done.stdout
 
@@ -95,7 +95,7 @@ def test_nobody_to_confirm_is_a_refusal(sample: Path) -> None:
 def test_from_a_password_to_a_key(sample: Path, server: tuple[str, str]) -> None:
     address, fingerprint = server
     key = sample.parent / "home/.ssh/ascend-fleet"
-    arguments = [f"--connection-password-file={sample.parent}/password", "-e", f"fleet_host_fingerprint={fingerprint}"]
+    arguments = [f"--connection-password-file={sample.parent}/password", "-e", f"bootstrap_fingerprint={fingerprint}"]
     done = bootstrap(sample, *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     assert key.stat().st_mode & 0o077 == 0

@@ -1,0 +1,85 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The inventories that users copy compile as they stand, without a server being contacted."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPILE = """
+- name: Compile
+  hosts: fleet
+  gather_facts: false
+  tasks:
+    - name: Compile
+      ascend.fleet.fleet_compile:
+        step: plan
+      run_once: true
+      register: compiled
+    - name: Keep the documents
+      ansible.builtin.copy:
+        dest: "{{ playbook_dir }}/documents.json"
+        content: "{{ compiled.documents | to_json }}"
+        mode: "0600"
+      run_once: true
+      delegate_to: localhost
+      vars:
+        ansible_connection: local
+        ansible_become: false
+        ansible_python_interpreter: "{{ ansible_playbook_python }}"
+"""
+
+
+def readme(folder: Path) -> Path:
+    text = re.search(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    assert text
+    (folder / "inventory.yml").write_text(text[1])
+    return folder / "inventory.yml"
+
+
+def sample(_folder: Path) -> Path:
+    return ROOT / "inventories/sample/hosts.yml"
+
+
+def documents(inventory: Path, folder: Path) -> dict[str, Any]:
+    (folder / "compile.yml").write_text(COMPILE)
+    argv = [str(Path(sys.executable).parent / "ansible-playbook"), "compile.yml", "-i", str(inventory)]
+    env = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections")}
+    done = subprocess.run(
+        argv, cwd=folder, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads((folder / "documents.json").read_text())
+
+
+@pytest.mark.parametrize(("inventory", "nodes"), [(readme, {"npu1"}), (sample, {"npu1", "npu2"})])
+def test_it_compiles(tmp_path: Path, inventory: Any, nodes: set[str]) -> None:
+    found = documents(inventory(tmp_path), tmp_path)
+    assert found.keys() == nodes
+    for document in found.values():
+        assert [(s["name"], s["npus"]["count"]) for s in document["services"]] == [("chat", 2)]
+
+
+def test_what_differs_on_one_server_reaches_its_document(tmp_path: Path) -> None:
+    found = documents(sample(tmp_path), tmp_path)
+    assert {name: d["host"]["npus"]["expected"] for name, d in found.items()} == {"npu1": 8, "npu2": 4}
+
+
+def test_the_commented_host_settings_are_settings_too(tmp_path: Path) -> None:
+    """A suggestion that the collection does not know would be worse than none."""
+    known = yaml.safe_load((ROOT / "roles/fleet/defaults/main.yml").read_text())
+    offered = set(re.findall(r"^# ?(fleet_\w+):", (ROOT / "inventories/sample/group_vars/fleet.yml").read_text(), re.M))
+    used = set(yaml.safe_load((ROOT / "inventories/sample/group_vars/fleet.yml").read_text()))
+    assert offered
+    assert offered | {name for name in used if name.startswith("fleet_")} <= known.keys()
