@@ -65,21 +65,25 @@ def with_cards(
             finding("card-held", p.message, p.remedy, service=spec["name"], key="npus", value=p.value)
             for p in placement.problems
         ]
-    cards = placement.assignments[spec["service"]]
-    access = _soc.resolve(profile, cards, system.exists, where["dev"], where["ascend_root"])
-    if access["missing"]:
-        return spec, [
-            finding(
-                "device-missing" if missing["what"] == "device" else "mount-missing",
-                missing["message"],
-                missing["remedy"],
-                service=spec["name"],
-                key="npus",
-                value=missing["path"],
-            )
-            for missing in access["missing"]
-        ]
-    return with_card_access(spec, access, cards), []
+    return give_cards(spec, placement.assignments[spec["service"]], profile, where, system.exists)
+
+
+def give_cards(
+    spec: Spec, cards: list[int], profile: _soc.Profile, where: Json, exists: Callable[[str], bool]
+) -> tuple[Spec, list[Json]]:
+    """The spec with what these cards need of the node, and what of that is missing there."""
+    access = _soc.resolve(profile, cards, exists, where["dev"], where["ascend_root"])
+    return with_card_access(spec, access, cards), [
+        finding(
+            "device-missing" if path.startswith(where["dev"] + "/") else "mount-missing",
+            f"Container {spec['name']}: {path}, which {profile.family} cards need, is not on the node.",
+            "Install the driver completely, reboot after it, or name its folder in fleet_ascend_root.",
+            service=spec["name"],
+            key="npus",
+            value=path,
+        )
+        for path in access["missing"]
+    ]
 
 
 def wait_released(

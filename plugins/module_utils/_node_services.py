@@ -9,6 +9,7 @@ import datetime
 from typing import Any, Callable, Dict, List, NamedTuple
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _placement, _soc
+from ansible_collections.ascend.fleet.plugins.module_utils._container_cards import give_cards
 from ansible_collections.ascend.fleet.plugins.module_utils._container_engine import (
     cards_of,
     is_fleet,
@@ -16,7 +17,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils._container_engine imp
     service_of,
 )
 from ansible_collections.ascend.fleet.plugins.module_utils._container_facts import Neighbour, NodeFacts
-from ansible_collections.ascend.fleet.plugins.module_utils._container_spec import Spec, normalise, with_card_access
+from ansible_collections.ascend.fleet.plugins.module_utils._container_spec import Spec, normalise
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import action, finding
 
 Json = Dict[str, Any]
@@ -109,20 +110,8 @@ def _spec(
     if problems or not cards:
         return (None if problems else spec), problems
     profile = _soc.profile(soc, service["npus"]["profile"])
-    access = _soc.resolve(profile, cards, exists, want["dev"], want["ascend_root"])
-    if access["missing"]:
-        return None, [
-            finding(
-                "mount-missing" if item["what"] == "path" else "device-missing",
-                f"Service {service['name']}: {item['message']}",
-                item["remedy"],
-                service=service["name"],
-                key="npus",
-                value=item["path"],
-            )
-            for item in access["missing"]
-        ]
-    return with_card_access(spec, access, cards), []
+    spec, missing = give_cards(spec, cards, profile, want, exists)
+    return (None if missing else spec), missing
 
 
 def orphans(document: Json, containers: dict[str, Json]) -> tuple[list[Work], Findings]:

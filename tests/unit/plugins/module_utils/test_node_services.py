@@ -1,0 +1,143 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which cards and which spec every service of a node gets, and what happens to what no entry describes."""
+
+from __future__ import annotations
+
+import datetime
+
+import pytest
+
+from ansible_collections.ascend.fleet.plugins.module_utils import _node_services
+from tests.unit.plugins.module_utils.node_documents import container, document, neighbour, npus, service
+
+
+def place(doc, npu=None, neighbours=(), exists=lambda path: True, parent=None):
+    placed, findings = _node_services.place(doc, npu or npus(), list(neighbours), exists, parent)
+    return {one.service["name"]: one for one in placed}, findings
+
+
+@pytest.mark.parametrize(
+    ("doc", "neighbours", "cards"),
+    [
+        (document(service("aa", 2), service("bb", 1)), [], {"aa": [0, 1], "bb": [2]}),
+        (document(service("aa", cards=[6, 7]), service("bb", 2)), [], {"aa": [6, 7], "bb": [0, 1]}),
+        (document(service("aa", 2)), [neighbour("aa", "aa", [4, 5])], {"aa": [4, 5]}),
+        (
+            document(service("aa", 2, "stopped"), service("bb", 2)),
+            [neighbour("aa", "aa", [0, 1], False)],
+            {"bb": [2, 3]},
+        ),
+        (document(service("aa", 2)), [neighbour("old", "old", [0, 1], False)], {"aa": [2, 3]}),
+        (document(service("aa", 2), prune="remove"), [neighbour("old", "old", range(8))], {"aa": [0, 1]}),
+        (document(service("aa", 2), service("bb", 8, "absent")), [neighbour("bb", "bb", range(8))], {"aa": [0, 1]}),
+        (document(service("aa", 2), release=["bash"]), [neighbour("bash", None, range(8))], {"aa": [0, 1]}),
+        (document(service("aa", 2)), [neighbour("bash", None, [0, 1, 2])], {"aa": [4, 5]}),
+        (document(service("aa", 2)), [neighbour("bash", None, range(8), running=False)], {"aa": [0, 1]}),
+    ],
+    ids=[
+        "one pass over all",
+        "a fixed list first",
+        "cards stay with their service",
+        "stopped keeps its cards",
+        "an orphan holds its cards",
+        "a pruned orphan frees them",
+        "an absent service frees them",
+        "a released container frees them",
+        "a running foreign container holds them",
+        "a stopped foreign container does not",
+    ],
+)
+def test_cards_go_where_the_rules_say(doc, neighbours, cards):
+    placed, findings = place(doc, neighbours=neighbours)
+    assert findings == []
+    for name, expected in cards.items():
+        assert placed[name].cards == expected
+        assert placed[name].spec["npus"] == expected
+
+
+def test_a_service_without_cards_to_have_is_refused_and_names_the_holder():
+    placed, findings = place(document(service("aa", 2)), neighbours=[neighbour("bash", None, range(8))])
+    assert placed["aa"].spec is None
+    assert [(item["check"], item["service"]) for item in findings] == [("placement", "aa")]
+    assert "the foreign container bash" in findings[0]["message"]
+    assert "fleet_release" in findings[0]["remedy"]
+
+
+def test_a_broken_card_is_given_to_nobody():
+    placed, _findings = place(document(service("aa", 2)), npu=npus(unhealthy=[0, 1]))
+    assert not {0, 1} & set(placed["aa"].cards)
+
+
+def test_a_missing_part_of_the_driver_is_named_before_anything_is_changed():
+    placed, findings = place(document(service("aa", 1)), exists=lambda path: "driver" not in path)
+    assert placed["aa"].spec is None
+    assert {item["check"] for item in findings} == {"mount-missing"}
+    assert all("/usr/local/Ascend/driver" in item["message"] for item in findings)
+
+
+def test_services_that_go_come_first_so_that_what_they_hold_is_free():
+    placed, _findings = _node_services.place(
+        document(service("aa"), service("zz", 0, "absent", image=None)), None, [], lambda path: True, None
+    )
+    assert [one.service["name"] for one in placed] == ["zz", "aa"]
+
+
+@pytest.mark.parametrize(
+    ("network", "own", "expected"), [("host", None, "fleet.slice"), ("bridge", None, ""), ("host", "mine", "mine")]
+)
+def test_only_containers_on_the_hosts_network_go_into_the_slice(network, own, expected):
+    placed, _findings = place(document(service("aa", network=network, cgroup_parent=own)), parent="fleet.slice")
+    assert placed["aa"].spec["cgroup_parent"] == expected
+
+
+CONTAINERS = {name: container(name, owner) for name, owner in (("aa", "aa"), ("old", "old"), ("foreign", None))}
+
+
+@pytest.mark.parametrize(
+    ("prune", "removed", "reported"), [("report", [], ["old"]), ("remove", ["old"], []), ("ignore", [], [])]
+)
+def test_only_containers_of_the_fleet_that_no_entry_names_are_orphans(prune, removed, reported):
+    work, findings = _node_services.orphans(document(service("aa"), prune=prune), CONTAINERS)
+    assert [one.spec["name"] for one in work] == removed
+    assert [item["service"] for item in findings] == reported
+
+
+@pytest.mark.parametrize(
+    ("actions", "running", "secrets", "restarts"),
+    [
+        ([], True, ["write"], True),
+        ([], True, [], False),
+        ([], False, ["write"], False),
+        ([{"action": "replace"}], True, ["write"], False),
+    ],
+)
+def test_a_new_secret_restarts_a_container_that_would_go_on_with_the_old_one(actions, running, secrets, restarts):
+    planned = _node_services.with_restart(service("aa"), container("aa", "aa", running), secrets, actions)
+    assert [act["action"] for act in planned].count("restart") == restarts
+
+
+@pytest.mark.parametrize(
+    ("found", "state"),
+    [
+        (None, "absent"),
+        (container("aa", "aa"), "running"),
+        (container("aa", "aa", running=False), "stopped"),
+        ({"State": {"Running": True, "Restarting": True}}, "restarting"),
+    ],
+)
+def test_the_state_of_a_container_in_one_word(found, state):
+    assert _node_services.state_of(found) == state
+
+
+def test_uptime_is_counted_from_the_start():
+    moment = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=90)
+    started = moment.strftime("%Y-%m-%dT%H:%M:%S.123456789Z")
+    assert 88 < _node_services.uptime(container("aa", started=started)) < 100
+
+
+def test_a_removed_document_wants_nothing():
+    gone = _node_services.removed(document(service("aa", 2), service("bb")))
+    assert {one["state"] for one in gone["services"]} == {"absent"}
+    assert gone["prune"] == "remove"
