@@ -219,9 +219,14 @@ def _cell_aligned(cell: Cell, text: str, row: Row, same: list[str]) -> bool:
         group += len(column.kind.fields)
     if is_redacted(str(row.values.get("name", ""))) and "name" in cell.columns[-1].kind.fields:
         return True
-    if len(text) - cell.width - shift in pushed:
-        return True
-    # The list of processes of the 950 is a character narrower than its border.
-    fields = cell.columns[0].kind.fields
-    narrow = fields[0] in ("memory_mb", "memory_bytes", "container_pid") and "chip_id" not in row.values
-    return narrow and len(text) == cell.width - 1 and all(len(other) == len(text) for other in same)
+    uniform = all(len(other) == len(text) for other in same)
+    return "pid" in row.values and uniform and (len(same) > 1 or len(text) - cell.width in _quirk(cell, row))
+
+
+def _quirk(cell: Cell, row: Row) -> tuple[int, ...]:
+    """By how much the tool itself misses the width of a cell: in the list of processes of the 950."""
+    if "chip_id" in row.values:
+        return ()
+    if "npu_id" in cell.columns[0].kind.fields:
+        return (1,)
+    return (-1,) if cell is row.format.cells[-1] else ()
