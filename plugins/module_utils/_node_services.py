@@ -71,15 +71,17 @@ def place(
         if other.cards and other.name not in leaving
     ]
     placement = _placement.place(_placement.chips_from_facts(npu or {}), held, requests, rules)
+    # What cannot be observed cannot be placed; that has a finding of its own.
+    problems = [] if (npu or {}).get("error") else placement.problems
     findings: Findings = [
         finding("placement", problem.message, problem.remedy, service=problem.service, key="npus", value=problem.value)
-        for problem in placement.problems
+        for problem in problems
     ]
     placed = []
     for service in sorted(services, key=lambda service: service["state"] != "absent"):
         cards = placement.assignments.get(service["name"], [])
-        spec, problems = _spec(document["host"]["npus"], _in_slice(service, host_network_parent), cards, soc, exists)
-        findings += problems
+        spec, missing = _spec(document["host"]["npus"], _in_slice(service, host_network_parent), cards, soc, exists)
+        findings += missing
         wants_cards = service["npus"]["count"] if service["state"] != "absent" else 0
         placed.append(Placed(service, spec if len(cards) == wants_cards else None, cards))
     return placed, findings

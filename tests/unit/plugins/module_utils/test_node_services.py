@@ -65,6 +65,12 @@ def test_a_service_without_cards_to_have_is_refused_and_names_the_holder():
     assert "fleet_release" in findings[0]["remedy"]
 
 
+def test_cards_that_cannot_be_observed_have_one_finding_and_it_is_not_this_one():
+    placed, findings = place(document(service("aa", 2)), npu={**npus(0), "error": {"cause": "no driver"}})
+    assert placed["aa"].spec is None
+    assert findings == []
+
+
 def test_a_broken_card_is_given_to_nobody():
     placed, _findings = place(document(service("aa", 2)), npu=npus(unhealthy=[0, 1]))
     assert not {0, 1} & set(placed["aa"].cards)
