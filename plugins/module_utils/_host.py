@@ -34,7 +34,9 @@ def observe(system: System, want: dict[str, Any], reader: EngineReader) -> dict[
     units = _units.show(system)
     engine = _host_engine.observe(system, want, reader, units)
     block = want["metadata_block"]
-    observed_block = _metadata_block.observe(system, block, engine["backend"], engine["iptables_off"])
+    observed_block = _metadata_block.observe(
+        system, block, engine["backend"], engine["iptables_off"], engine["answers"] and not engine["iptables_off"]
+    )
     return {
         "engine": engine,
         "units": _observe_units(system, units or {}),

@@ -36,7 +36,9 @@ NONE = "none"
 # --- observe
 
 
-def observe(system: System, want: dict[str, Any], backend: str, iptables_off: bool) -> dict[str, Any]:
+def observe(
+    system: System, want: dict[str, Any], backend: str, iptables_off: bool, engine_runs: bool
+) -> dict[str, Any]:
     """``backend`` is iptables or nftables, as the engine has or will have it."""
     if want["state"] == "unmanaged":
         return {"managed": False}
@@ -53,7 +55,7 @@ def observe(system: System, want: dict[str, Any], backend: str, iptables_off: bo
     if backend == "nftables":
         observed["rules"] = _nft_rules(system)
     else:
-        observed["program"], observed["rules"] = _iptables_rules(system)
+        observed["program"], observed["rules"] = _iptables_rules(system, engine_runs)
     return observed
 
 
@@ -89,7 +91,7 @@ def parse_record(text: str | None) -> dict[str, str]:
     return record
 
 
-def _iptables_rules(system: System) -> tuple[str | None, list[str]]:
+def _iptables_rules(system: System, engine_runs: bool) -> tuple[str | None, list[str]]:
     """The filter table of the variant that Docker uses, and that variant."""
     first: tuple[str | None, list[str]] = (None, [])
     for program in VARIANTS:
@@ -101,7 +103,7 @@ def _iptables_rules(system: System) -> tuple[str | None, list[str]]:
             return program, rules
         if first[0] is None:
             first = (program, rules)
-        if not system.exists("/var/run/docker.sock"):
+        if not engine_runs:
             break
     return first
 
@@ -169,8 +171,12 @@ def _folder_script(cgroup: dict[str, Any]) -> str:
     """The cgroup must be there before a rule can name it; systemd keeps that of an active slice."""
     folder = shlex.quote(str(cgroup["folder"]))
     if cgroup["method"] == CLASS:
+        # A cgroup takes the class of its parent only when it is made: those of running containers are told.
         return (
-            f"mkdir -p {folder} && echo {CLASS_ID} > {folder}/net_cls.classid || true\n"
+            f"mkdir -p {folder} || true\n"
+            f"find {folder} -name net_cls.classid 2>/dev/null | while read -r class; do\n"
+            f'    echo {CLASS_ID} > "$class" || true\n'
+            "done\n"
             f"identity=$(cat {folder}/net_cls.classid 2>/dev/null || true)\n"
         )
     return f"mkdir -p {folder} || true\nidentity=$(stat -c %i {folder} 2>/dev/null || true)\n"
@@ -188,9 +194,8 @@ list() {{
     :
 }}
 if [ "${{1:-apply}}" = remove ]; then
-    for chain in {parent} OUTPUT; do
-        {{ echo '*filter'; old "$chain"; echo COMMIT; }} | {restore} -n -w 10
-    done
+    former=$(old {parent}; old OUTPUT)
+    printf '*filter\\n%s\\nCOMMIT\\n' "$former" | {restore} -n -w 10
     if {program} -w 10 -S {CHAIN} >/dev/null 2>&1; then
         {program} -w 10 -F {CHAIN}
         {program} -w 10 -X {CHAIN}
@@ -201,20 +206,23 @@ fi
 {_PREPARE}"""
     if parent == USER_CHAIN:
         text += f"{program} -w 10 -N {USER_CHAIN} 2>/dev/null || {program} -w 10 -S {USER_CHAIN} >/dev/null\n"
-    # One transaction: no packet passes between the old rules and the new ones.
-    text += f"""{{
+    # One transaction: no packet passes between the old rules and the new ones. The old ones are listed
+    # before: the program that takes them holds the lock that listing them needs.
+    text += f"""former=$(old {parent})
+{{
     echo '*filter'
     echo ':{CHAIN} - [0:0]'
-    old {parent}
+    echo "$former"
     cat <<'RULES'
 {_lines(chain_rules(want) + insert)}RULES
     echo COMMIT
 }} | {restore} -n -w 10
 """
     if cgroup["method"] != NONE:
-        text += f"""{_folder_script(cgroup)}if failure=$({{
+        text += f"""{_folder_script(cgroup)}former=$(old OUTPUT)
+if failure=$({{
     echo '*filter'
-    old OUTPUT
+    echo "$former"
     cat <<'RULES'
 {_lines(host)}RULES
     echo COMMIT
