@@ -20,9 +20,12 @@ from docker.types import Mount
 
 from . import machine
 from .errors import SimError
+from .progress import say
 
 BUILD_LABEL = "ascend-fleet-sim.build"
 BUILD_CA = "/build/ca.crt"
+# What a script prints after this is shown as progress.
+ANNOUNCED = "== "
 _TAIL_LINES = 30
 
 
@@ -82,7 +85,10 @@ def ran(
         container.start()
         tail: deque[str] = deque(maxlen=_TAIL_LINES)
         for line in container.logs(stream=True, follow=True):
-            tail.append(line.decode(errors="replace").rstrip())
+            text = line.decode(errors="replace").rstrip()
+            tail.append(text)
+            if text.startswith(ANNOUNCED):
+                say(f"  {text.removeprefix(ANNOUNCED)}")
         status = container.wait()["StatusCode"]
         if status:
             raise SimError(

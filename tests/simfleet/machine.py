@@ -127,10 +127,18 @@ def pip_settings() -> dict[str, str]:
 
 
 def pip_local_paths(settings: dict[str, str]) -> list[str]:
-    """Local folders and files that those settings point to."""
-    words = " ".join(settings.values()).split()
-    paths = {word.removeprefix("file://") for word in words}
-    return sorted(path for path in paths if path.startswith("/") and Path(path).exists())
+    """Local folders and files that those settings point to.
+
+    A local index links to files beside itself, so its parent belongs to it.
+    """
+    paths = set()
+    for key, value in settings.items():
+        for word in value.split():
+            path = Path(word.removeprefix("file://"))
+            if path.is_absolute() and path.exists():
+                beside = path.parent if key.endswith("index-url") else path
+                paths.add(str(path if beside == Path("/") else beside))
+    return sorted(paths)
 
 
 def ca_bundle() -> str | None:
@@ -147,3 +155,13 @@ def proxy_environment() -> dict[str, str]:
         if value:
             found[name] = found[name.upper()] = value
     return found
+
+
+def vllm_kernels() -> str:
+    """Which of vLLM's native CPU libraries this processor uses; the others need not be kept."""
+    text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    found = re.search(r"^flags\s*:(.*)$", text, re.M)
+    flags = set(found.group(1).split()) if found else set()
+    if not found or {"avx512f", "avx512_bf16"} <= flags:
+        return "_C"
+    return "_C_AVX512" if "avx512f" in flags else "_C_AVX2"

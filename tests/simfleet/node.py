@@ -63,12 +63,7 @@ class Node:
 
     def read(self, path: str) -> bytes:
         """A file of the server, running or not."""
-        chunks, _stat = self.container.get_archive(path)
-        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
-            member = tar.extractfile(tar.getmembers()[0])
-            if member is None:
-                raise SimError(f"{path} on {self.name} is no regular file.")
-            return member.read()
+        return read_archived(self.container, path)
 
     # the simulated cards
 
@@ -167,6 +162,16 @@ class Node:
         )
 
 
+def read_archived(container: Container, path: str) -> bytes:
+    """A regular file of a container, running or not."""
+    chunks, _stat = container.get_archive(path)
+    with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
+        member = tar.extractfile(tar.getmembers()[0])
+        if member is None:
+            raise SimError(f"{path} of {container.name} is no regular file.")
+        return member.read()
+
+
 def login_files(public_key: Path, host_key: Path) -> vendor.Files:
     """The files by which a server lets the fleet's key in and proves who it is."""
     key = public_key.read_bytes()
@@ -174,7 +179,6 @@ def login_files(public_key: Path, host_key: Path) -> vendor.Files:
         "/root/.ssh/authorized_keys": (0o600, key),
         "/etc/ssh/ssh_host_ed25519_key": (0o600, host_key.read_bytes()),
         "/etc/ssh/ssh_host_ed25519_key.pub": (0o644, host_key.with_name(host_key.name + ".pub").read_bytes()),
-        # read by root although it belongs to ops's home: sshd is told so below
         "/etc/ssh/ops_authorized_keys": (0o644, key),
         "/etc/ssh/sshd_config.d/simulated.conf": (
             0o644,

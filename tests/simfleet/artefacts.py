@@ -1,0 +1,122 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What runs on the simulated servers: a light HTTP service, and a real vLLM with a tiny model."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import docker
+
+from . import builder, cache, images, machine, oci
+from .errors import SimError
+from .node import read_archived
+from .progress import step
+
+_FILES = Path(__file__).parent / "files"
+_VLLM = _FILES / "vllm"
+_LIGHT_APPLETS = ("sh", "httpd", "ls", "cat", "echo", "sleep", "wget", "env", "id", "df", "test")
+TORCH_INDEX = "ASCEND_FLEET_TORCH_INDEX"
+MODEL_FOLDER = "tiny-chat"
+
+
+def light(client: docker.DockerClient) -> Path:
+    """A static busybox that serves /health and lists the cards it sees: two megabytes."""
+    node = images.ensure(client, "node")
+    made_from = cache.digest(images.digest("node"), cache.tree_digest(_FILES / "light"))
+
+    def make(partial: Path) -> None:
+        container = client.containers.create(node, labels={builder.BUILD_LABEL: "1"})
+        try:
+            busybox = read_archived(container, "/bin/busybox")
+        finally:
+            container.remove(v=True)
+        entries: list[tuple[str, int, bytes | str]] = [("bin/busybox", 0o755, busybox)]
+        entries += [(f"bin/{applet}", 0o777, "busybox") for applet in _LIGHT_APPLETS]
+        for path, (mode, content) in builder.folder_files(_FILES / "light", "www").items():
+            entries.append((path, mode, content))
+        config = {
+            "Cmd": ["httpd", "-f", "-v", "-p", "8080", "-h", "/www"],
+            "Env": ["PATH=/bin"],
+            "ExposedPorts": {"8080/tcp": {}},
+        }
+        oci.write(partial, [oci.tar_of(entries)], config)
+
+    return cache.kept(cache.root() / "images" / f"light-{made_from}", make)
+
+
+def vllm(client: docker.DockerClient) -> tuple[Path, Path]:
+    """The vLLM image, and the folder that holds the model's folder; both proved by an answer."""
+    kernels = machine.vllm_kernels()
+    made_from = cache.digest(images.digest("python"), kernels, cache.tree_digest(_VLLM))
+    image = cache.root() / "images" / f"vllm-{made_from}"
+    models = cache.root() / "models" / made_from
+
+    def make(partial: Path) -> None:
+        with tempfile.TemporaryDirectory(dir=partial.parent, prefix="vllm-") as name:
+            scratch = Path(name)
+            _install(client, scratch, kernels)
+            with step("Compress the vLLM image"), ExitStack() as stack:
+                layers = oci.saved_layers(client, images.ensure(client, "python"), scratch)
+                opened = [stack.enter_context(p.open("rb")) for p in [*layers, scratch / "layer.tar"]]
+                oci.write(partial, opened, {"Env": _ENVIRONMENT, "Cmd": ["/bin/bash"]})
+            cache.remove(models)
+            models.mkdir(parents=True)
+            (scratch / "model").rename(models / MODEL_FOLDER)
+
+    if not models.exists():
+        cache.remove(image)
+    return cache.kept(image, make), models
+
+
+_ENVIRONMENT = [
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "PYTHONDONTWRITEBYTECODE=1",
+    "HF_HUB_OFFLINE=1",
+]
+
+
+def _install(client: docker.DockerClient, out: Path, kernels: str) -> None:
+    settings = _pip_settings()
+    pip_cache = cache.root() / "pip"
+    pip_cache.mkdir(parents=True, exist_ok=True)
+    binds = {path: path for path in machine.pip_local_paths(settings)}
+    binds |= {str(out): "/out", str(pip_cache): "/root/.cache/pip"}
+    environment: dict[str, Any] = {
+        f"PIP_{key.upper().replace('-', '_')}": value for key, value in settings.items()
+    }
+    environment |= {"KERNELS": kernels, "PIP_CERT": builder.BUILD_CA}
+    script = (_VLLM / "build.sh").read_text(encoding="utf-8")
+    files = builder.folder_files(_VLLM, "/opt/build")
+    image = images.ensure(client, "python")
+    with (
+        step("Install the CPU build of vLLM and try it"),
+        builder.ran(client, image, script, files, binds, environment),
+    ):
+        pass
+
+
+def _pip_settings() -> dict[str, str]:
+    """pip's own settings, with the index of CPU builds where no wheel folder has torch."""
+    settings = machine.pip_settings()
+    settings.pop("cert", None)
+    wanted = next(
+        line for line in (_VLLM / "lock.txt").read_text("utf-8").splitlines() if line.startswith("torch==")
+    ).removeprefix("torch==")
+    folders = settings.get("find-links", "").split()
+    if any(list(Path(folder.removeprefix("file://")).glob(f"torch-{wanted}-*.whl")) for folder in folders):
+        return settings
+    index = os.environ.get(TORCH_INDEX)
+    if not index:
+        raise SimError(
+            f"torch {wanted} for CPU is in no wheel folder that pip is configured with (`pip config "
+            f"list`, find-links); put its wheel into one, or name an index of CPU builds in "
+            f"{TORCH_INDEX}. The much larger CUDA build is never taken instead."
+        )
+    settings["extra-index-url"] = f"{settings.get('extra-index-url', '')} {index}".strip()
+    return settings

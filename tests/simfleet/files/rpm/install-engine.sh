@@ -1,0 +1,8 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# The engine on a server that dnf manages.
+dnf install -y -q docker-engine
+systemctl enable -q docker.service
+dnf clean all -q
