@@ -43,9 +43,8 @@ class ActionModule(ActionBase):
             policy=args["on_node_failure"],
             findings=args["findings"],
         )
-        verdict = _records.plain(
-            _verdict.judge(question, _records.read_all(run["report_dir"], run["id"]), _records.now())
-        )
+        records = _records.read_all(run["report_dir"], run["id"])
+        verdict = _records.plain(_verdict.judge(question, records, _records.now()))
         folder = _records.run_dir(run["report_dir"], run["id"])
         _records.write_json(os.path.join(folder, f"{question.step}.json"), verdict)
         path = os.path.join(run["report_dir"], "verdict.json")
@@ -55,6 +54,7 @@ class ActionModule(ActionBase):
             "ok": verdict["ok"],
             "message": _summary.sentence(verdict),
             "proceed": _verdict.proceed(verdict, args["on_node_failure"]),
+            "pending": _verdict.pending(records),
             "path": os.path.abspath(path),
         }
         if question.final:

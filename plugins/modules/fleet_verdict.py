@@ -107,6 +107,12 @@ proceed:
   type: list
   elements: str
   sample: [n1, n2]
+pending:
+  description: The hosts on which preflight found something to do.
+  returned: success
+  type: list
+  elements: str
+  sample: [n1]
 path:
   description: File of the verdict.
   returned: success

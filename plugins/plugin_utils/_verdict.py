@@ -81,6 +81,11 @@ def proceed(verdict: Mapping[str, Any], policy: str) -> list[str]:
     return [host for host, state in hosts.items() if state["ok"] is not False]
 
 
+def pending(records: Records) -> list[str]:
+    """The hosts on which preflight found something to do."""
+    return [host for host, record in records.get("preflight", {}).items() if record["plan"]]
+
+
 def _answer(failed: bool, complete: bool, question: Question) -> bool | None:
     if failed:
         return False

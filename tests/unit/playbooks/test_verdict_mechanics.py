@@ -129,6 +129,14 @@ def test_ramp_from_group_vars(fleet: Fleet) -> None:
         assert {step for step, _host in group[half:]} == {"verify"}
 
 
+def test_converged_nodes_are_verified_in_one_batch(fleet: Fleet) -> None:
+    fleet.hosts = {"n1": {}, "n2": {}}
+    fleet.group = {"fleet_batch": 1}
+    run = fleet.run("site")
+    assert run.rc == 0, run.out
+    assert run.out.count("PLAY [Deploy and verify batch by batch]") == 1
+
+
 def test_a_failed_batch_ends_the_later_ones(fleet: Fleet) -> None:
     broken = {"failed": True, "msg": "chat exits at once", "findings": [error("step-failed", service="chat")]}
     fleet.hosts = {"n1": node(), "n2": node(deploy=broken), "n3": node(), "n4": node()}
