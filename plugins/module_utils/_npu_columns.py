@@ -219,6 +219,8 @@ def _cell_aligned(cell: Cell, text: str, row: Row, same: list[str]) -> bool:
         group += len(column.kind.fields)
     if is_redacted(str(row.values.get("name", ""))) and "name" in cell.columns[-1].kind.fields:
         return True
+    if len(text) - cell.width - shift in pushed:
+        return True
     uniform = all(len(other) == len(text) for other in same)
     return "pid" in row.values and uniform and (len(same) > 1 or len(text) - cell.width in _quirk(cell, row))
 
