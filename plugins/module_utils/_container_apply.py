@@ -130,7 +130,7 @@ class _Work:
     ) -> None:
         self.client = client
         self.reader = reader
-        self.spec = settle(spec, system.exists)
+        self.spec = spec if state == "absent" else settle(spec, system.exists)
         self.name: str = spec["name"]
         self.progress = progress
         self.run_id = run_id
@@ -288,7 +288,12 @@ class _Work:
 
     def _set_policy(self, policy: str) -> None:
         self._say(f"set restart policy {policy}")
-        self.client.update(self.name, update_body({"restart": policy}))
+        try:
+            self.client.update(self.name, update_body({"restart": policy}))
+        except FleetError:
+            # A process that has just died is the better reason than an update that came too late.
+            self.waiter.alive()
+            raise
 
     def _undone(self, error: Exception, undo: Callable[[], None]) -> FleetError:
         """The failure to report, after everything was put back as it was."""

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import datetime
 import posixpath
 import re
 from typing import Any, Dict, NamedTuple
@@ -41,6 +42,7 @@ UNCOMPARED_LABELS = (LABEL_SPEC, LABEL_RUN)
 _SECRET_NAME = re.compile(r"key|token|secret|passw|credential|auth", re.IGNORECASE)
 _DAVINCI = re.compile(r"/v?davinci(\d+)$")
 _CARD_RANGE = re.compile(r"^(?:Ascend\w*-)?(\d+)(?:-(\d+))?$")
+_FRACTION = re.compile(r"\.(\d{1,6})\d*")
 _NANO = 10**9
 
 
@@ -308,6 +310,18 @@ def name_of(container: Json) -> str:
 
 def is_running(container: Json) -> bool:
     return bool(container["State"].get("Running"))
+
+
+def started_at(container: Json) -> float:
+    """When its process was started, in seconds; 0 when it never was, for which the engine says year 1."""
+    text = str(container["State"].get("StartedAt") or "")
+    # Python reads microseconds and no Z; the engine writes nanoseconds.
+    text = _FRACTION.sub(lambda match: "." + match.group(1).ljust(6, "0"), text).replace("Z", "+00:00")
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+        return moment.timestamp() if moment.year > 1 else 0.0
+    except ValueError:
+        return 0.0
 
 
 def cards_of(container: Json) -> list[int]:

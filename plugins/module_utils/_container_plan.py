@@ -9,8 +9,6 @@ Check mode, drift and the real run all stop or go on from the plan made here, so
 from __future__ import annotations
 
 import copy
-import datetime
-import re
 from typing import Any, Dict, Iterable, List, NamedTuple, Tuple
 
 from ansible_collections.ascend.fleet.plugins.module_utils._container_engine import (
@@ -21,6 +19,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils._container_engine imp
     is_running,
     name_of,
     shown,
+    started_at,
 )
 from ansible_collections.ascend.fleet.plugins.module_utils._container_facts import (
     DEVICE,
@@ -49,7 +48,6 @@ NOTHING, FINISH, UNDO = "nothing", "finish", "undo"
 _WILDCARDS = ("0.0.0.0", "::", "")
 _CREATING = ("create", "replace")
 _STARTING = (*_CREATING, "start", "restart")
-_FRACTION = re.compile(r"\.(\d{1,6})\d*")
 
 
 def plan_container(
@@ -213,23 +211,13 @@ def _status(container: Json) -> str:
 
 def _renewed_secrets(spec: Spec, current: Json, facts: NodeFacts) -> list[str]:
     """Secrets written anew since the start: a running container still sees the file that was there then."""
-    started = _timestamp(current["State"].get("StartedAt") or "")
+    started = started_at(current)
     sources = [m["source"] for m in spec["mounts"] if m["type"] == "bind" and m["source"].startswith(SECRETS_DIR + "/")]
     return [
         "secret " + source[len(SECRETS_DIR) + 1 :]
         for source in sources
         if started and facts.changed.get(source, 0.0) > started
     ]
-
-
-def _timestamp(text: str) -> float:
-    """Seconds of the engine's RFC 3339 time, which has nanoseconds; 0 for its year 1."""
-    text = _FRACTION.sub(lambda match: "." + match.group(1).ljust(6, "0"), text).replace("Z", "+00:00")
-    try:
-        moment = datetime.datetime.fromisoformat(text)
-        return moment.timestamp() if moment.year > 1 else 0.0
-    except ValueError:
-        return 0.0
 
 
 def _all_shown(want: Json) -> Json:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from typing import Any, Callable, Dict, NamedTuple
 
-from ansible_collections.ascend.fleet.plugins.module_utils._container_engine import published_ports
+from ansible_collections.ascend.fleet.plugins.module_utils._container_engine import published_ports, started_at
 from ansible_collections.ascend.fleet.plugins.module_utils._container_spec import Spec
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import EngineReader
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
@@ -24,15 +24,19 @@ DEFAULT_TIMEOUT = 600.0
 DEFAULT_INTERVAL = 1.0
 # Without a probe, a process counts as ready when it has lived this long.
 SETTLING = 3.0
+# The engine itself takes a process that it had to start again for well after this time.
+RECOVERED = 10.0
 FIRST_PAUSE = 0.1
 TELL_EVERY = 10.0
 LOG_LINES = 20
+_KILLED = 137
 NO_PROBE: Json = {"type": "none"}
 
 
 class Clock(NamedTuple):
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
+    wall: Callable[[], float] = time.time
 
 
 class Waiter:
@@ -58,13 +62,13 @@ class Waiter:
         timeout = float(self._probe.get("timeout") or DEFAULT_TIMEOUT)
         interval = float(self._probe.get("interval") or DEFAULT_INTERVAL)
         pause, told = FIRST_PAUSE, started
-        first = self._alive(None)
+        first = self.alive()
         while True:
-            result = self._attempt(self._alive(first), self._clock.now() - started)
+            result = self._attempt(self.alive(first), self._clock.now() - started)
             seconds = self._clock.now() - started
             if result.ok:
                 # The process may have died after it answered.
-                self._alive(first)
+                self.alive(first)
                 return result._replace(seconds=round(seconds, 3))
             if seconds >= timeout:
                 raise self._not_ready(timeout, result)
@@ -75,9 +79,12 @@ class Waiter:
             pause = min(pause * 2, interval)
 
     def _attempt(self, container: Json, seconds: float) -> ProbeResult:
+        age = self._clock.wall() - started_at(container)
+        if container.get("RestartCount", 0) and 0 <= age < RECOVERED:
+            return ProbeResult(False, 0, "its process ended before and was just started again", [], 0.0)
         if self._probe["type"] == "none":
-            left = SETTLING - seconds
-            return ProbeResult(left <= 0, 0, "" if left <= 0 else "its process has just started", [], 0.0)
+            settled = seconds >= SETTLING or age >= SETTLING
+            return ProbeResult(settled, 0, "" if settled else "its process has just started", [], 0.0)
         return run_probe(
             self._probe,
             address_of(self._spec, container, self._probe.get("port")),
@@ -85,7 +92,7 @@ class Waiter:
             lambda command, timeout: self._reader.execute(self._name, command, timeout),
         )
 
-    def _alive(self, first: Json | None) -> Json:
+    def alive(self, first: Json | None = None) -> Json:
         """The container as it is now; raises as soon as its process has ended or been started again."""
         container = self._reader.inspect(self._name)
         if container is None:
@@ -104,6 +111,9 @@ class Waiter:
         reason = f"exit code {state.get('ExitCode')}"
         if state.get("OOMKilled"):
             reason += ", killed for lack of memory"
+        elif state.get("ExitCode") == _KILLED:
+            # Not every kernel tells the engine why; nobody else than the kernel kills a process that just starts.
+            reason += ", killed, most likely for lack of memory"
         if state.get("Error"):
             reason += f", {state['Error']}"
         return FleetError(
