@@ -118,6 +118,9 @@ class _Compiler:
         self._complain(host, (Flaw(f.key, f.value, f.message, f.remedy) for f in variables.flaws))
         settings, flaws = _host_settings.check(self.known, variables.values, self.reserved)
         self._complain(host, flaws)
+        if self.single is not None:
+            # Who uses a role by itself has chosen already.
+            settings["fleet_only"] = []
         self.result.settings[host] = settings
         self._check_files(host, settings)
         services: list[Service] = []

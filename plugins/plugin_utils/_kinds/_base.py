@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -107,7 +108,8 @@ def _mounts(entry: Entry) -> Iterator[dict[str, Any]]:
         create = {"owner": None, "mode": "0755"}
         yield {"type": "bind", "source": path, "target": path, "read_only": False, "create": create}
     for mount in entry["mounts"]:
-        yield {key: mount[key] for key in ("type", "source", "target", "read_only", "create")}
+        source = posixpath.normpath(mount["source"]) if mount["type"] == "bind" else mount["source"]
+        yield {key: mount[key] for key in ("type", "source", "target", "read_only", "create")} | {"source": source}
 
 
 def publish(entry: Entry, port: int, container_port: int) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 import jsonschema
 import pytest
 from ansible.parsing.dataloader import DataLoader
+
 from ansible_collections.ascend.fleet.plugins.plugin_utils import _data
 from ansible_collections.ascend.fleet.plugins.plugin_utils._compile import Compiled, compile_fleet
 from ansible_collections.ascend.fleet.plugins.plugin_utils._inventory import Inventory

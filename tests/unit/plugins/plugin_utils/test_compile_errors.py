@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ansible_collections.ascend.fleet.plugins.plugin_utils import _problems
 
 WEB: dict[str, Any] = {

@@ -1,0 +1,149 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The data files themselves: schemas, role variables, catalogue."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from ansible_collections.ascend.fleet.plugins.module_utils import _soc
+from ansible_collections.ascend.fleet.plugins.plugin_utils import _data, _host_settings, _kinds, _options
+
+SCHEMAS = _data.ROLES / "fleet" / "files" / "schema"
+JSON_SCHEMAS = sorted(SCHEMAS.glob("*.json"))
+OPTION_KEYS = {
+    "type", "required", "default", "choices", "pattern", "expects", "min", "max", "above", "description", "options",
+    "elements", "shorthand", "parse", "header_names",
+}  # fmt: skip
+
+
+def load(name: str) -> Any:
+    return json.loads((SCHEMAS / name).read_text(encoding="utf-8"))
+
+
+def options(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name, option in table.items():
+        yield f"{prefix}{name}", option
+        yield from options(option.get("options") or {}, f"{prefix}{name}.")
+        elements = option.get("elements")
+        if isinstance(elements, Mapping):
+            yield from options(elements.get("options") or {}, f"{prefix}{name}[].")
+
+
+def every_option() -> list[Any]:
+    schema = _data.entry_schema()
+    found = list(options(schema["common"]))
+    for kind, keys in schema["kinds"].items():
+        found += options(keys["options"], f"{kind}:")
+    return [pytest.param(option, id=name) for name, option in found]
+
+
+@pytest.mark.parametrize("path", JSON_SCHEMAS, ids=lambda path: path.name)
+def test_json_schemas_are_schemas(path: Path):
+    jsonschema.Draft202012Validator.check_schema(json.loads(path.read_text(encoding="utf-8")))
+
+
+def test_there_is_a_schema_of_each_document():
+    assert {path.name for path in SCHEMAS.iterdir()} == {
+        "entry-1.yml", "labels-1.json", "node-document-1.json", "record-1.json", "verdict-1.json",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("option", every_option())
+def test_every_option_is_described_and_typed(option):
+    assert set(option) <= OPTION_KEYS
+    assert option["description"].endswith(".")
+    assert option.get("type", "str") in {*_options.TYPES, "list", "dict"}
+    if "pattern" in option:
+        assert "expects" in option
+    if "default" in option:
+        assert not option.get("required")
+        assert _options.parse(option, option["default"], "x")[1] == []
+
+
+def test_kinds_add_keys_and_redefine_none():
+    schema = _data.entry_schema()
+    for kind, keys in schema["kinds"].items():
+        assert not set(keys["options"]) & set(schema["common"]), kind
+        assert set(keys.get("requires", [])) | set(keys.get("defaults", {})) <= set(schema["common"]), kind
+
+
+def test_every_kind_of_the_schema_is_in_the_table():
+    assert set(_kinds.table(_data.entry_schema())) == set(_data.entry_schema()["kinds"])
+
+
+def test_role_variables_have_the_defaults_that_are_documented():
+    documented = {name: option.get("default") for name, option in _data.specification().items()}
+    assert documented == _data.defaults()
+
+
+def test_refinements_name_variables_that_exist():
+    known = _data.specification()
+    assert set(_host_settings.REFINED) <= set(known)
+    for name, parts in _host_settings.REFINED_PARTS.items():
+        assert set(parts) <= set(known[name]["options"]), name
+
+
+def test_labels():
+    good = {
+        "io.ascend.fleet.schema": "1",
+        "io.ascend.fleet.service": "chat",
+        "io.ascend.fleet.kind": "vllm",
+        "io.ascend.fleet.npus": "0,1",
+        "io.ascend.fleet.spec": "0" * 64,
+        "io.ascend.fleet.run": "20260102T030405Z-a1b2c3",
+        "com.example.other": "x",
+    }
+    validator = jsonschema.Draft202012Validator(load("labels-1.json"))
+    validator.validate(good)
+    validator.validate({**good, "io.ascend.fleet.npus": ""})
+    for wrong in ({"io.ascend.fleet.npus": "0, 1"}, {"io.ascend.fleet.more": "x"}, {"io.ascend.fleet.schema": "2"}):
+        assert not validator.is_valid({**good, **wrong}), wrong
+    assert not validator.is_valid({key: value for key, value in good.items() if not key.endswith(".spec")})
+
+
+def test_a_document_with_a_key_too_many_is_refused(compile_inventory, web):
+    document = compile_inventory.document({"fleet_services": [web()]})
+    for spoil in (
+        lambda d: d.update(more=1),
+        lambda d: d["host"].update(more=1),
+        lambda d: d["services"][0].update(more=1),
+        lambda d: d["services"][0]["container"].update(more=1),
+        lambda d: d["services"][0]["container"].pop("env"),
+        lambda d: d.update(schema=2),
+    ):
+        spoilt = json.loads(json.dumps(document))
+        spoil(spoilt)
+        assert not compile_inventory.validator.is_valid(spoilt)
+
+
+# The catalogue
+
+
+def test_images_belong_to_a_release_and_a_family():
+    table = _data.catalogue("images")
+    releases = {release["name"] for release in table["releases"]}
+    for row in [*table["images"], *table["drivers"]]:
+        assert row["release"] in releases
+        assert row["family"] in _soc.FAMILIES
+    for row in table["images"]:
+        assert row["profile"] in _soc.IMAGE_PROFILES
+        image = _data.entry_schema()["common"]["image"]["options"]["reference"]
+        assert _options.parse(image, row["reference"], "x")[1] == []
+    assert {row["source"] for row in [*table["releases"], *table["drivers"]]} <= set(table["sources"])
+
+
+def test_models_say_what_they_need():
+    table = _data.catalogue("models")
+    assert len({model["name"].lower() for model in table["models"]}) == len(table["models"])
+    for model in table["models"]:
+        assert set(model["needs"]) == {32, 64}
+        assert any(model["needs"].values())
+        assert model["source"] in table["sources"]
