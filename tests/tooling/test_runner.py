@@ -103,7 +103,7 @@ def test_an_interrupt_ends_the_step_and_cleans_up(tmp_path: Path, number: int) -
         while not started.exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         process.send_signal(number)
-        output, _ = process.communicate(timeout=60)
+        output = process.communicate(timeout=60)[0]
     assert process.returncode == 130
     assert cleaned.exists()
     assert output.splitlines()[-1] == "0 passed, 1 failed, 0 skipped"
