@@ -216,7 +216,10 @@ def _check_complete(wheels: dict[str, bytes], folder: str) -> dict[str, str]:
     versions = {}
     for name in wheels:
         distribution, version = name.split("-")[:2]
-        versions[distribution.lower().replace("-", "_").replace(".", "_")] = version
+        key = distribution.lower().replace(".", "_")
+        if key in versions:
+            raise FleetError("sdk-missing", f"{folder}/{INCOMING} holds two versions of {key}.", key="sdk")
+        versions[key] = version
     absent = [name for name in DISTRIBUTIONS if name not in versions]
     if absent:
         raise FleetError("sdk-missing", f"Wheels are missing in {folder}/{INCOMING}: {', '.join(absent)}.", key="sdk")

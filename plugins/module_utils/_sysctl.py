@@ -56,6 +56,10 @@ def dotted(key: str) -> str:
     return key.replace("/", ".")
 
 
+def _key(name: str) -> str:
+    return dotted(SETTINGS[name].key)
+
+
 def normalise(key: str) -> str:
     """``net.ipv4.conf.eth0/1.forwarding`` and ``net/ipv4/...``: the first separator says which one is meant."""
     key = key.strip().lstrip("/")
@@ -195,7 +199,7 @@ def _runtime(system: System, setting: Setting) -> str | None:
 
 
 def wanted_text(names: list[str]) -> str:
-    return HEADER + "".join(f"{dotted(SETTINGS[name].key)} = 1\n" for name in names)
+    return HEADER + "".join(f"{_key(name)} = 1\n" for name in names)
 
 
 def _lines_of(sources: list[dict[str, Any]]) -> Lines:
@@ -210,8 +214,12 @@ def _with_own_file(sources: list[dict[str, Any]], names: list[str]) -> list[dict
     return sorted(rest, key=lambda source: os.fsencode(os.path.basename(source["path"])))
 
 
-def _overriders(readers: dict[str, Lines], names: list[str]) -> list[tuple[str, str, Line]]:
+def _overriders(
+    sources: list[dict[str, Any]], observed: dict[str, Any], names: list[str]
+) -> list[tuple[str, str, Line]]:
     """Every line that undoes a setting, in turn, as (name, reader, line)."""
+    boot = _lines_of(sources)
+    readers = {BOOT: boot, SYSTEM: boot + _lines_of(observed["sysctl_conf"])}
     found: list[tuple[str, str, Line]] = []
     for name in names:
         for reader, lines in readers.items():
@@ -234,21 +242,29 @@ def plan(want: dict[str, Any], observed: dict[str, Any]) -> tuple[list[dict[str,
         gone = observed["own"] is not None
         reason = "Forwarding is no longer managed here."
         return ([action("host", "remove", OWN_FILE, reason, before=observed["own"])] if gone else []), []
-    names = [name for name in SETTINGS if want.get(name)]
-    actions = [_set_runtime(name, observed) for name in names if not truth(observed["runtime"][name])]
-    sources = observed["files"]
-    text = wanted_text(names)
-    own_differs = observed["own"] is not None and observed["own"] != text
-    if names and (own_differs or not all(is_on(_lines_of(sources), SETTINGS[name]) for name in names)):
-        if observed["own"] != text:
-            reason = "Forwarding must come back after the next boot."
-            actions.append(action("host", "write", OWN_FILE, reason, before=observed["own"], after=text))
-        sources = _with_own_file(sources, names)
-    boot = _lines_of(sources)
-    overriders = _overriders({BOOT: boot, SYSTEM: boot + _lines_of(observed["sysctl_conf"])}, names)
+    names, sources, written = _persist(want, observed)
+    actions = [_set_runtime(name, observed) for name in names if not truth(observed["runtime"][name])] + written
+    overriders = _overriders(sources, observed, names)
     if want.get("neutralise"):
         return actions + _neutralise(overriders, observed), []
     return actions, [_overridden(name, reader, line) for name, reader, line in overriders]
+
+
+def _persist(
+    want: dict[str, Any], observed: dict[str, Any]
+) -> tuple[list[str], list[dict[str, Any]], list[dict[str, Any]]]:
+    """The wanted settings, the files as they are to be, and what is written for that."""
+    names = [name for name in SETTINGS if want.get(name) and want.get("state") != "absent"]
+    # What our file sets beyond that is somebody's earlier wish and stays.
+    own = parse(observed["own"] or "", OWN_FILE)
+    together = [name for name in SETTINGS if name in names or is_on(own, SETTINGS[name])]
+    sources, text = observed["files"], wanted_text(together)
+    differs = observed["own"] is not None and observed["own"] != text
+    if not names or (not differs and all(is_on(_lines_of(sources), SETTINGS[name]) for name in names)):
+        return names, sources, []
+    reason = "Forwarding must come back after the next boot."
+    write = action("host", "write", OWN_FILE, reason, before=observed["own"], after=text)
+    return names, _with_own_file(sources, together), [] if observed["own"] == text else [write]
 
 
 def _set_runtime(name: str, observed: dict[str, Any]) -> dict[str, Any]:
@@ -259,9 +275,9 @@ def _set_runtime(name: str, observed: dict[str, Any]) -> dict[str, Any]:
 def _overridden(name: str, reader: str, line: Line) -> dict[str, Any]:
     return finding(
         "forwarding-overridden",
-        f"Line {line.number} of {line.file} ({line.text.strip()}) turns {dotted(SETTINGS[name].key)} off again "
+        f"Line {line.number} of {line.file} ({line.text.strip()}) turns {_key(name)} off again "
         f"when {reader} reads all files.",
-        key=dotted(SETTINGS[name].key),
+        key=_key(name),
         value=f"{line.file}:{line.number}",
     )
 
@@ -328,17 +344,31 @@ APPLY = {
 }
 
 
-def report(observed: dict[str, Any], findings: list[dict[str, Any]], names: list[str]) -> dict[str, Any]:
-    """What the module returns: the running value, the value after a boot, and what undoes it."""
+# --- what the module returns
+
+
+def overridden_by(want: dict[str, Any], observed: dict[str, Any]) -> list[dict[str, Any]]:
+    names, sources, _actions = _persist(want, observed)
+    return [
+        {"file": line.file, "line": line.number, "text": line.text.strip(), "key": _key(name), "reader": reader}
+        for name, reader, line in _overriders(sources, observed, names)
+    ]
+
+
+def report(observed: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    """The running values, and the values after a boot with the lines that decide them."""
     boot = _lines_of(observed["files"])
     persistent: dict[str, Any] = {}
     for name in names:
         line = outcome(boot, SETTINGS[name])
-        persistent[dotted(SETTINGS[name].key)] = (
-            None if line is None else {"value": line.value, "file": line.file, "line": line.number}
-        )
-    return {
-        "runtime": {dotted(SETTINGS[name].key): observed["runtime"][name] for name in names},
-        "persistent": persistent,
-        "overridden_by": [found["value"] for found in findings],
-    }
+        persistent[_key(name)] = None if line is None else {"value": line.value, "file": line.file, "line": line.number}
+    return {"runtime": {_key(name): observed["runtime"][name] for name in names}, "persistent": persistent}
+
+
+def diff(step: dict[str, Any]) -> dict[str, str]:
+    header = dotted(step["target"]) if step["action"] == "sysctl" else step["target"]
+    before, after = step["before"], step["after"]
+    if step["action"] == "neutralise":
+        before, after = "\n".join(before), "\n".join(after["text"])
+    sides = [text if text is None or text.endswith("\n") else text + "\n" for text in (before, after)]
+    return {"before_header": header, "after_header": header, "before": sides[0] or "", "after": sides[1] or ""}

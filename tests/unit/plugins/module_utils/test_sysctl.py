@@ -216,6 +216,16 @@ def test_ipv6_is_turned_on_only_on_request(tmp_path):
     assert "net.ipv4.ip_forward = 1" in system.read(_sysctl.OWN_FILE)
 
 
+def test_what_is_not_asked_for_is_left_as_it_is(tmp_path):
+    system = tree(tmp_path, {})
+    converge(system, dict(WANT, ipv6=True))
+    both = system.read(_sysctl.OWN_FILE)
+    assert converge(system, WANT) == ([], [])
+    system.write(_sysctl.OWN_FILE, both + "net.ipv4.ip_forward = 0\n")
+    converge(system, WANT)
+    assert system.read(_sysctl.OWN_FILE) == both
+
+
 def test_absent_removes_our_file_and_leaves_the_kernel_alone(tmp_path):
     system = tree(tmp_path, {})
     converge(system, WANT)
