@@ -27,11 +27,11 @@ MODEL_FOLDER = "tiny-chat"
 
 def light(client: docker.DockerClient) -> Path:
     """A static busybox that serves /health and lists the cards it sees: two megabytes."""
-    node = images.ensure(client, "node")
-    made_from = cache.digest(images.digest("node"), cache.tree_digest(_FILES / "light"))
+    services = images.ensure(client, "services")
+    made_from = cache.digest(images.digest("services"), cache.tree_digest(_FILES / "light"))
 
     def make(partial: Path) -> None:
-        container = client.containers.create(node, labels={builder.BUILD_LABEL: "1"})
+        container = client.containers.create(services, labels={builder.BUILD_LABEL: "1"})
         try:
             busybox = read_archived(container, "/bin/busybox")
         finally:
@@ -87,9 +87,7 @@ def _install(client: docker.DockerClient, out: Path, kernels: str) -> None:
     pip_cache.mkdir(parents=True, exist_ok=True)
     binds = {path: path for path in machine.pip_local_paths(settings)}
     binds |= {str(out): "/out", str(pip_cache): "/root/.cache/pip"}
-    environment: dict[str, Any] = {
-        f"PIP_{key.upper().replace('-', '_')}": value for key, value in settings.items()
-    }
+    environment: dict[str, Any] = {f"PIP_{key.upper().replace('-', '_')}": value for key, value in settings.items()}
     environment |= {"KERNELS": kernels, "PIP_CERT": builder.BUILD_CA}
     script = (_VLLM / "build.sh").read_text(encoding="utf-8")
     files = builder.folder_files(_VLLM, "/opt/build")

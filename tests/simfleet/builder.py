@@ -91,10 +91,7 @@ def ran(
                 say(f"  {text.removeprefix(ANNOUNCED)}")
         status = container.wait()["StatusCode"]
         if status:
-            raise SimError(
-                f"A build step on {image} ended with status {status}; its last lines: "
-                + " / ".join(tail)
-            )
+            raise SimError(f"A build step on {image} ended with status {status}; its last lines: " + " / ".join(tail))
         yield container
     finally:
         container.remove(force=True, v=True)

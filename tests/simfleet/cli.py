@@ -12,14 +12,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import images, inventory
+from . import artefacts, demo, images, inventory
 from .engine import ensure_engine
 from .errors import SimError
 from .fleet import Fleet
 from .spec import NodeSpec
 
-DEFAULT_NODES = ["n1", "n2"]
-INVENTORY = Path(__file__).resolve().parents[2] / "inventories" / "sim" / "hosts.yml"
 ON_NODE = ("reboot", "kill", "start", "cut", "heal")
 
 
@@ -40,15 +38,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.simfleet", description=__doc__)
-    parser.add_argument("--fleet", default="demo", help="name of the fleet (default: demo)")
+    parser.add_argument("--fleet", default=demo.NAME, help=f"name of the fleet (default: {demo.NAME})")
     commands = parser.add_subparsers(dest="command", required=True)
 
-    up = commands.add_parser("up", help="start a fleet and write its inventory")
+    up = commands.add_parser("up", help="start a fleet and write its inventory; no NODE = the demo's fleet")
     up.add_argument("nodes", nargs="*", metavar="NODE", help="NAME[:os=,docker=,soc=,cards=,driver=,npu_smi=]")
-    up.add_argument("--inventory", type=Path, help=f"where to write it (demo: {INVENTORY})")
+    up.add_argument("--inventory", type=Path, help="where to write it")
     up.set_defaults(run=_up)
 
     for name, run, text in (
+        ("demo", _demo, "the demo's fleet, the site playbook on it, and what the model says"),
         ("down", _down, "remove the fleet and everything it made"),
         ("status", _status, "what runs, as JSON"),
         ("inventory", _inventory, "print the inventory"),
@@ -68,11 +67,23 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _up(options: argparse.Namespace) -> None:
-    specs = [NodeSpec.parse(text) for text in options.nodes or DEFAULT_NODES]
-    fleet = Fleet(options.fleet, specs).up()
-    path = options.inventory or (INVENTORY if options.fleet == "demo" else fleet.folder / "hosts.yml")
-    inventory.write(fleet, path)
+    if not options.nodes:
+        demo.start()
+        print(demo.HOSTS)
+        return
+    fleet = Fleet(options.fleet, [NodeSpec.parse(text) for text in options.nodes]).up()
+    try:
+        fleet.publish("light")
+        path = options.inventory or fleet.folder / "hosts.yml"
+        inventory.write(fleet, path)
+    except BaseException:
+        fleet.down()
+        raise
     print(path)
+
+
+def _demo(_options: argparse.Namespace) -> None:
+    demo.main()
 
 
 def _down(options: argparse.Namespace) -> None:
@@ -91,6 +102,8 @@ def _images(_options: argparse.Namespace) -> None:
     client = ensure_engine()
     for name in images.RECIPES:
         print(images.ensure(client, name))
+    print(artefacts.light(client))
+    print(artefacts.vllm(client)[0])
 
 
 def _clean(_options: argparse.Namespace) -> None:

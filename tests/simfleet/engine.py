@@ -61,9 +61,7 @@ def _install() -> None:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     with step("Install docker.io from the machine's package sources"):
         for arguments in (["update", "-qq"], ["install", "-y", "-qq", "docker.io", "iptables"]):
-            done = subprocess.run(
-                ["apt-get", *arguments], env=environment, capture_output=True, text=True, check=False
-            )
+            done = subprocess.run(["apt-get", *arguments], env=environment, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise SimError(
                     f"apt-get {' '.join(arguments)} failed: {done.stderr.strip()[-500:]}; repair "

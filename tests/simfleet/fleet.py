@@ -8,6 +8,7 @@ Everything carries the fleet's label; down() removes exactly what carries it.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
 import os
@@ -24,7 +25,7 @@ from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 from docker.types import IPAMConfig, IPAMPool
 
-from . import access, builder, cache, engine, images, machine, vendor
+from . import access, artefacts, builder, cache, engine, images, machine, oci, vendor
 from .errors import SimError
 from .node import CAPABILITIES, Node, login_files
 from .progress import say, step
@@ -32,10 +33,13 @@ from .spec import NodeSpec
 
 LABEL = "ascend-fleet-sim.fleet"
 NODE_LABEL = "ascend-fleet-sim.node"
+DIGEST_LABEL = "ascend-fleet-sim.digest"
 # The test run that started it, so that what a killed test left is found and taken down.
 RUN_LABEL = "ascend-fleet-sim.run"
 REGISTRY_HOST, METADATA_HOST, FIRST_NODE_HOST = 2, 3, 11
 SERVICE_PORTS = {"registry": 5000, "metadata": 80}
+SERVICE_IMAGES = {"light": artefacts.light, "vllm": lambda client: artefacts.vllm(client)[0]}
+IMAGE_VERSION = "1"
 _SERVICE_SECONDS = 30.0
 _OVERLAP_TRIES = 5
 _TMPFS = {"/run": "", "/run/lock": "", "/tmp": "exec"}
@@ -82,11 +86,15 @@ class Fleet:
         """Remove this fleet's containers, volumes, network and files, and nothing else."""
         client, mine = self.client, {"label": f"{LABEL}={self.name}"}
         for container in client.containers.list(all=True, filters=mine, ignore_removed=True):
-            _ignore_missing(lambda found=container: found.remove(force=True, v=True))
+            with contextlib.suppress(NotFound):
+                container.remove(force=True, v=True)
         for volume in client.volumes.list(filters=mine):
-            _ignore_missing(lambda found=volume: found.remove(force=True))
-        for network in client.networks.list(filters=mine):
-            _ignore_missing(network.remove)
+            with contextlib.suppress(NotFound):
+                volume.remove(force=True)
+        networks: list[Any] = client.networks.list(filters=mine)
+        for network in networks:
+            with contextlib.suppress(NotFound):
+                network.remove()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @classmethod
@@ -97,7 +105,17 @@ class Fleet:
             raise SimError(f"There is no fleet {name!r}; start one with `python -m tests.simfleet up`.")
         loaded = json.loads(record.read_text(encoding="utf-8"))
         specs = [NodeSpec(**spec) for spec in loaded["nodes"]]
-        return cls(name, specs, metadata=loaded["metadata"], registry=loaded["registry"])
+        fleet = cls(name, specs, metadata=loaded["metadata"], registry=loaded["registry"])
+        if not fleet.client.networks.list(names=[f"^{fleet._full('net')}$"]):
+            raise SimError(f"Fleet {name!r} is not up any more; start it again, or remove it with down.")
+        return fleet
+
+    def publish(self, name: str) -> str:
+        """Put a service image ("light", "vllm") into the fleet's registry; returns its reference."""
+        folder = SERVICE_IMAGES[name](self.client)
+        with step(f"Push image {name} to the fleet's registry"):
+            oci.push(folder, self.registry_address, name, IMAGE_VERSION)
+        return f"{self.registry_address}/{name}:{IMAGE_VERSION}"
 
     # parts
 
@@ -240,7 +258,7 @@ class Fleet:
             "metadata": ["python3", "/opt/services/metadata.py"],
             "registry": ["docker-registry", "serve", "/opt/services/registry.yml"],
         }
-        volumes = [f"{self._volume('registry')}:/var/lib/docker-registry"] if name == "registry" else []
+        volumes = [f"{self._full(name)}:/var/lib/docker-registry"] if name == "registry" else []
         self._run(
             name,
             image=image,
@@ -265,11 +283,12 @@ class Fleet:
                 time.sleep(0.2)
 
     def _server(self, spec: NodeSpec, image: str) -> None:
-        binds = [f"{self._volume(spec.name)}:/var/lib/docker"]
+        binds = [f"{self._full(spec.name)}:/var/lib/docker"]
         binds += [f"{here}:{there}:ro" for here, there in spec.mounts.items()]
         environment = {
             "container": "docker",
             "SIM_OS": spec.os,
+            "SIM_SPEC": cache.digest(json.dumps(spec.as_dict(), sort_keys=True)),
             "SIM_DNS": machine.nameserver() or "",
             "SIM_MTU": str(machine.mtu()),
             "SIM_METADATA": self.address("metadata") if self.metadata else "",
@@ -296,10 +315,12 @@ class Fleet:
             },
         )
 
-    def _volume(self, part: str) -> str:
-        name = self._full(part)
-        self.client.volumes.create(name, labels=self._labels(part))
-        return name
+    def _remove(self, container: Container) -> None:
+        """A container and its volume."""
+        container.remove(force=True, v=True)
+        for volume in self.client.volumes.list(filters={"name": container.name}):
+            if volume.name == container.name:
+                volume.remove(force=True)
 
     def _run(
         self,
@@ -309,15 +330,20 @@ class Fleet:
         files: vendor.Files | None = None,
         **options: Any,
     ) -> None:
+        made_of = cache.digest(json.dumps([options, host_config], sort_keys=True, default=str))
         existing = self._container(part)
         if existing is not None:
-            existing.start()
-            return
+            if existing.labels.get(DIGEST_LABEL) == made_of:
+                existing.start()
+                return
+            say(f"  {part} is not as asked for any more and is made anew")
+            self._remove(existing)
+        self.client.volumes.create(self._full(part), labels=self._labels(part))
         api = self.client.api
         endpoint = api.create_endpoint_config(ipv4_address=self.address(part))
         created = api.create_container(
             name=self._full(part),
-            labels=self._labels(part),
+            labels={**self._labels(part), DIGEST_LABEL: made_of},
             networking_config=api.create_networking_config({self._full("net"): endpoint}),
             host_config=api.create_host_config(
                 network_mode=self._full("net"), restart_policy={"Name": "always"}, **host_config
@@ -326,16 +352,6 @@ class Fleet:
         )
         container = self.client.containers.get(created["Id"])
         if files:
-
-
             container.put_archive("/", builder.pack(files))
         container.start()
         say(f"  {part} at {self.address(part)}")
-
-
-def _ignore_missing(remove: Any) -> None:
-    """Somebody else may have removed it in the meantime."""
-    try:
-        remove()
-    except NotFound:
-        pass

@@ -26,9 +26,7 @@ REPOSITORY = "ascend-fleet-sim"
 _FILES = Path(__file__).parent / "files"
 _PULLED_BASE = "debian:bookworm-slim"
 # Documentation and translations only cost time and space here.
-_SLIM = "".join(
-    f"path-exclude=/usr/share/{folder}/*\n" for folder in ("doc", "man", "locale", "info")
-)
+_SLIM = "".join(f"path-exclude=/usr/share/{folder}/*\n" for folder in ("doc", "man", "locale", "info"))
 _SLIM_FILE = {"/etc/dpkg/dpkg.cfg.d/90-slim": (0o644, _SLIM.encode())}
 
 
@@ -159,9 +157,7 @@ def _bootstrap(partial: Path) -> None:
     slim = [f"--dpkgopt={line}" for line in _SLIM.splitlines()]
     command = ["mmdebstrap", "--variant=apt", "--format=tar", f"--aptopt={settings}", *slim]
     with step(f"Build a minimal {suite} from the machine's package mirror"):
-        done = subprocess.run(
-            [*command, suite, str(partial), *sources], capture_output=True, text=True, check=False
-        )
+        done = subprocess.run([*command, suite, str(partial), *sources], capture_output=True, text=True, check=False)
     settings.unlink()
     if done.returncode:
         raise SimError(

@@ -13,7 +13,7 @@ import yaml
 
 from . import vendor
 from .fleet import Fleet
-from .spec import NodeSpec
+from .spec import SHARED, NodeSpec
 
 
 def render(fleet: Fleet) -> str:
@@ -28,10 +28,9 @@ def render(fleet: Fleet) -> str:
                 "ansible_python_interpreter": "/usr/bin/python3",
                 "sim_fleet": fleet.name,
                 "sim_registry": fleet.registry_address,
+                "sim_models": SHARED,
             },
-            "children": {
-                "fleet": {"hosts": {spec.name: _host(fleet, spec) for spec in fleet.specs}}
-            },
+            "children": {"fleet": {"hosts": {spec.name: _host(fleet, spec) for spec in fleet.specs}}},
         }
     }
     heading = f"---\n# Written by tests/simfleet for the running fleet {fleet.name}; not for editing.\n"
@@ -65,10 +64,7 @@ def as_json(fleet: Fleet) -> str:
             "registry": fleet.registry_address,
             "private_key": str(fleet.private_key),
             "known_hosts": str(fleet.known_hosts),
-            "nodes": {
-                node.name: {"address": node.address, "running": node.running()}
-                for node in fleet.nodes
-            },
+            "nodes": {node.name: {"address": node.address, "running": node.running()} for node in fleet.nodes},
         },
         indent=1,
     )

@@ -14,7 +14,6 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-_CAP_SYS_RESOURCE = 24
 _CA_BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -51,13 +50,6 @@ def mtu() -> int:
         if (link / "device").exists() or link.name.startswith(("eth", "en")):
             sizes.append(int((link / "mtu").read_text(encoding="ascii")))
     return min(sizes)
-
-
-def lacks_sys_resource() -> bool:
-    """Whether CAP_SYS_RESOURCE is missing from the bounding set, so that --privileged fails."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    found = re.search(r"^CapBnd:\s*([0-9a-f]+)$", status, re.M)
-    return bool(found) and not int(found.group(1), 16) >> _CAP_SYS_RESOURCE & 1
 
 
 def free_major(count: int = 3) -> int:

@@ -29,6 +29,10 @@ CAPABILITIES = [
 ]  # fmt: skip
 _READY_SECONDS = 90.0
 _BOOTED = ("running", "degraded")
+_SSHD = b"""PasswordAuthentication no
+UseDNS no
+AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/%u_authorized_keys
+"""
 
 
 class Ran(NamedTuple):
@@ -52,9 +56,7 @@ class Node:
         status, output = self.container.exec_run(list(command))
         ran = Ran(int(status), output.decode(errors="replace"))
         if check and ran.rc:
-            raise SimError(
-                f"{' '.join(command)} on {self.name} ended with {ran.rc}: {ran.out.strip()[-500:]}"
-            )
+            raise SimError(f"{' '.join(command)} on {self.name} ended with {ran.rc}: {ran.out.strip()[-500:]}")
         return ran
 
     def put(self, files: vendor.Files) -> None:
@@ -157,8 +159,7 @@ class Node:
                     raise
             time.sleep(0.2)
         raise SimError(
-            f"{self.name} did not {what} within {seconds:.0f} s; its console ends: "
-            f"{self.logs().strip()[-600:]}"
+            f"{self.name} did not {what} within {seconds:.0f} s; its console ends: {self.logs().strip()[-600:]}"
         )
 
 
@@ -180,9 +181,5 @@ def login_files(public_key: Path, host_key: Path) -> vendor.Files:
         "/etc/ssh/ssh_host_ed25519_key": (0o600, host_key.read_bytes()),
         "/etc/ssh/ssh_host_ed25519_key.pub": (0o644, host_key.with_name(host_key.name + ".pub").read_bytes()),
         "/etc/ssh/ops_authorized_keys": (0o644, key),
-        "/etc/ssh/sshd_config.d/simulated.conf": (
-            0o644,
-            b"PasswordAuthentication no\nUseDNS no\n"
-            b"AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/%u_authorized_keys\n",
-        ),
+        "/etc/ssh/sshd_config.d/simulated.conf": (0o644, _SSHD),
     }

@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import platform
+import shutil
 import tarfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -96,10 +97,8 @@ def saved_layers(client: docker.DockerClient, tag: str, scratch: Path) -> list[P
         manifest = json.load(_member(tar, "manifest.json"))[0]
         for number, name in enumerate(manifest["Layers"]):
             path = scratch / f"saved-layer{number}.tar"
-            source = _member(tar, name)
             with path.open("wb") as out:
-                for chunk in iter(lambda: source.read(_CHUNK), b""):
-                    out.write(chunk)
+                shutil.copyfileobj(_member(tar, name), out, _CHUNK)
             paths.append(path)
     archive.unlink()
     return paths

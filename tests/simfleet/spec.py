@@ -18,6 +18,8 @@ SYSTEMS = {
     "openeuler24.03": ("dnf", "dnf-fresh"),
     "hce2.0": ("dnf", "dnf-fresh"),
 }
+# The shared storage of a real site: models that every server finds under one path.
+SHARED = "/mnt/sfs_turbo/models"
 # What the server's owner has done about the driver so far.
 DRIVERS = ("ready", "absent", "not-rebooted")
 

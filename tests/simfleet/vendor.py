@@ -55,9 +55,7 @@ def initial_state(spec: NodeSpec) -> dict[str, Any]:
     """The simulated npu-smi's state of a healthy, idle server."""
     soc = SOCS[spec.soc]
     cards = -(-spec.chips // soc.per_card)
-    state: dict[str, Any] = npu_smi.default_state(
-        soc.npu_smi, cards=cards, driver_version=soc.driver_version
-    )
+    state: dict[str, Any] = npu_smi.default_state(soc.npu_smi, cards=cards, driver_version=soc.driver_version)
     state["chips"] = state["chips"][: spec.chips]
     return state
 

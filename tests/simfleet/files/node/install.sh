@@ -8,7 +8,7 @@ chmod +x /usr/sbin/policy-rc.d
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends \
   systemd systemd-sysv dbus openssh-server sudo python3 python3-apt \
-  iproute2 iptables nftables iputils-ping ca-certificates curl git procps kmod pciutils unzip xz-utils busybox-static
+  iproute2 iptables nftables iputils-ping ca-certificates curl git procps kmod pciutils unzip xz-utils
 
 useradd --system --uid 1000 --user-group --no-create-home --shell /usr/sbin/nologin HwHiAiUser
 useradd --create-home --shell /bin/bash ops

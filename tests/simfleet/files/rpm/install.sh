@@ -42,4 +42,4 @@ dpkg --purge --force-depends python3-docker python3-apt > /dev/null
 ln -sf dnf-3 /usr/bin/dnf 2> /dev/null || true
 [ -e /usr/bin/yum ] || ln -s dnf /usr/bin/yum
 apt-get clean
-rm -rf /var/lib/apt/lists/*
+rm -rf /var/lib/apt/lists/* /usr/bin/apt /usr/bin/apt-get
