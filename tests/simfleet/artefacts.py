@@ -82,7 +82,7 @@ _ENVIRONMENT = [
 
 
 def _install(client: docker.DockerClient, out: Path, kernels: str) -> None:
-    settings = _pip_settings()
+    settings = pip_settings()
     pip_cache = cache.root() / "pip"
     pip_cache.mkdir(parents=True, exist_ok=True)
     binds = {path: path for path in machine.pip_local_paths(settings)}
@@ -99,13 +99,17 @@ def _install(client: docker.DockerClient, out: Path, kernels: str) -> None:
         pass
 
 
-def _pip_settings() -> dict[str, str]:
+def torch_version() -> str:
+    """The CPU build of torch that the lock names."""
+    lines = (_VLLM / "lock.txt").read_text(encoding="utf-8").splitlines()
+    return next(line for line in lines if line.startswith("torch==")).removeprefix("torch==")
+
+
+def pip_settings() -> dict[str, str]:
     """pip's own settings, with the index of CPU builds where no wheel folder has torch."""
     settings = machine.pip_settings()
     settings.pop("cert", None)
-    wanted = next(
-        line for line in (_VLLM / "lock.txt").read_text("utf-8").splitlines() if line.startswith("torch==")
-    ).removeprefix("torch==")
+    wanted = torch_version()
     folders = settings.get("find-links", "").split()
     if any(list(Path(folder.removeprefix("file://")).glob(f"torch-{wanted}-*.whl")) for folder in folders):
         return settings

@@ -33,6 +33,8 @@ from .spec import NodeSpec
 
 LABEL = "ascend-fleet-sim.fleet"
 NODE_LABEL = "ascend-fleet-sim.node"
+# Who started it: a test run names itself in ASCEND_FLEET_RUN and can remove what it left behind.
+RUN_LABEL = "ascend-fleet-sim.run"
 DIGEST_LABEL = "ascend-fleet-sim.digest"
 # The test run that started it, so that what a killed test left is found and taken down.
 RUN_LABEL = "ascend-fleet-sim.run"
