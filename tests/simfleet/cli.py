@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=_on_node)
     faults = commands.add_parser("faults", help="make npu-smi of a node fail; none named = repair")
     faults.add_argument("node")
-    faults.add_argument("fault", nargs="*", help="a name, or a JSON object, see npu/README.md")
+    faults.add_argument("fault", nargs="*", help="KIND[:key=value,...], see npu/README.md")
     faults.set_defaults(run=_faults)
     return parser
 
@@ -115,5 +115,18 @@ def _on_node(options: argparse.Namespace) -> None:
 
 
 def _faults(options: argparse.Namespace) -> None:
-    faults: list[Any] = [json.loads(text) if text.startswith("{") else text for text in options.fault]
+    faults = [parse_fault(text) for text in options.fault]
     Fleet.find(options.fleet).node(options.node).set_faults(*faults)
+
+
+def parse_fault(text: str) -> dict[str, Any]:
+    """code:code=-8005,on=["info"] -> {"kind": "code", "code": -8005, "on": ["info"]}"""
+    kind, _colon, rest = text.partition(":")
+    fault: dict[str, Any] = {"kind": kind}
+    for pair in filter(None, rest.split(",")):
+        key, _equals, value = pair.partition("=")
+        try:
+            fault[key] = json.loads(value)
+        except ValueError:
+            fault[key] = value
+    return fault

@@ -78,8 +78,8 @@ class Node:
         """Replace that state."""
         self.put({vendor.STATE: (0o644, json.dumps(state, indent=1).encode())})
 
-    def set_faults(self, *faults: str | dict[str, Any]) -> None:
-        """Make npu-smi fail as said (names as in npu/README.md); without arguments, repair it."""
+    def set_faults(self, *faults: dict[str, Any]) -> None:
+        """Make npu-smi fail as said (kinds as in npu/README.md); without arguments, repair it."""
         self.set_state({**self.state(), "faults": list(faults)})
 
     # power and cable

@@ -133,6 +133,18 @@ def test_a_layout_names_every_blob_by_its_digest(tmp_path: Path) -> None:
         assert tar.getmember("bin/tool").mode == 0o755
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("hang", {"kind": "hang"}),
+        ("code:code=-8020", {"kind": "code", "code": -8020}),
+        ("library:name=libmmpa.so", {"kind": "library", "name": "libmmpa.so"}),
+    ],
+)
+def test_a_fault_is_described_in_one_word(text: str, expected: dict[str, object]) -> None:
+    assert cli.parse_fault(text) == expected
+
+
 def test_an_unknown_fleet_is_an_error_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--fleet", "never-started", "status"]) == 1
     assert "never-started" in capsys.readouterr().err

@@ -10,9 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 ADDRESS = "169.254.169.254"
 DOCUMENTS = {
     "/openstack/latest/meta_data.json": {"uuid": "simulated", "availability_zone": "sim-1a"},
-    "/openstack/latest/securitykey": {
-        "credential": {"access": "SIMULATED-ACCESS", "secret": "SIMULATED-SECRET"}
-    },
+    "/openstack/latest/securitykey": {"credential": {"access": "SIMULATED-ACCESS", "secret": "SIMULATED-SECRET"}},
 }
 
 

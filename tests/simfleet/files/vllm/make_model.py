@@ -36,9 +36,7 @@ def tokenizer():
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
     )
     byte_pairs.train_from_iterator([QUESTION, ANSWER] * 8, trainer)
-    made = PreTrainedTokenizerFast(
-        tokenizer_object=byte_pairs, eos_token=TURN_ENDS, pad_token=END_OF_TEXT
-    )
+    made = PreTrainedTokenizerFast(tokenizer_object=byte_pairs, eos_token=TURN_ENDS, pad_token=END_OF_TEXT)
     made.chat_template = CHAT_TEMPLATE
     return made
 

@@ -12,9 +12,21 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 
 READY_SECONDS = 300
+OPTIONS = [
+    "--served-model-name",
+    "chat",
+    "--max-model-len",
+    "256",
+    "--dtype",
+    "float32",
+    "--enforce-eager",
+    "--host",
+    "127.0.0.1",
+]
 SETTINGS = {
     "VLLM_CPU_KVCACHE_SPACE": "1",
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
@@ -32,9 +44,7 @@ def free_port():
 def ask(port, path, body=None):
     """The parsed reply, or None while nothing answers; an HTTP error is an error."""
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}{path}", data, {"Content-Type": "application/json"}
-    )
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data, {"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=60) as reply:
             text = reply.read().decode()
@@ -48,12 +58,8 @@ def ask(port, path, body=None):
 def main(folder):
     """Serve, ask, stop."""
     port = free_port()
-    server = subprocess.Popen(
-        [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", folder]
-        + ["--served-model-name", "chat", "--max-model-len", "256", "--dtype", "float32"]
-        + ["--enforce-eager", "--host", "127.0.0.1", "--port", str(port)],
-        env={**os.environ, **SETTINGS},
-    )
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", folder, *OPTIONS]
+    server = subprocess.Popen([*command, "--port", str(port)], env={**os.environ, **SETTINGS})
     try:
         deadline = time.monotonic() + READY_SECONDS
         while ask(port, "/health") is None:
