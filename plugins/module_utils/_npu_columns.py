@@ -183,46 +183,64 @@ def misaligned(rows: list[Row]) -> list[str]:
 
     A table of which most rows are shifted was typed anew by a person: there it says nothing.
     """
-    shifted = [row for row in rows if not _aligned(row, rows)]
+    widths = _usual_widths([row for row in rows if "pid" in row.values])
+    shifted = [row for row in rows if not _aligned(row, widths)]
     if len(shifted) * 2 > len(rows):
         return []
     return ["a row is shifted against its header: " + repr(" ".join("|".join(row.cells).split())) for row in shifted]
 
 
-def _aligned(row: Row, rows: list[Row]) -> bool:
-    return all(
-        _cell_aligned(cell, text, row, [other.cells[index] for other in rows if other.format is row.format])
-        for index, (cell, text) in enumerate(zip(row.format.cells, row.cells))
-    )
+def _usual_widths(rows: list[Row]) -> list[int]:
+    """The width that each cell has most often in a list of several rows."""
+    if len(rows) < 2:
+        return []
+    columns = [[len(text) for text in texts] for texts in zip(*(row.cells for row in rows))]
+    return [max(lengths, key=lengths.count) for lengths in columns]
 
 
-def _cell_aligned(cell: Cell, text: str, row: Row, same: list[str]) -> bool:
-    if not cell.columns or "health" in cell.columns[0].kind.fields:
+def _aligned(row: Row, widths: list[int]) -> bool:
+    for index, (cell, text) in enumerate(zip(row.format.cells, row.cells)):
+        fields = cell.columns[0].kind.fields if cell.columns else ()
         # A health word proves itself, and so does a blank cell.
-        return True
+        if not fields or "health" in fields:
+            continue
+        off = _off(cell, text, row)
+        if off is None:
+            return False
+        if "pid" not in row.values:
+            aligned = off == 0
+        elif widths and text.isascii():
+            aligned = len(text) == widths[index]
+        else:
+            aligned = off == 0 or off in _quirk(cell, row)
+        if not aligned:
+            return False
+    return True
+
+
+def _off(cell: Cell, text: str, row: Row) -> int | None:
+    """By how much a cell misses the width of its header; None where a value does not stand below its label."""
     match = cell.pattern.match(text)
     assert match is not None
     if "process_name" in cell.columns[0].kind.fields:
-        return len(text) == cell.width
+        # The tool counts bytes where a name is not ASCII.
+        return len(text) - cell.width if text.isascii() else 0
     shift, group = 0, 1
     pushed = {0}
     for column in cell.columns:
         moved = match.start(group) - column.start - shift
         if moved not in pushed:
-            return False
+            return None
         shift += moved
         pushed = {0}
-        if len(column.kind.fields) == 2:
+        if len(column.kind.fields) == 2 and text[match.end(group)] == "/":
             length = len(match.group(group))
-            if match.end(group) < len(text) and text[match.end(group)] == "/":
-                pushed |= {length - field for field in _PAIR_FIELDS if length > field}
+            pushed |= {length - field for field in _PAIR_FIELDS if length > field}
         group += len(column.kind.fields)
     if is_redacted(str(row.values.get("name", ""))) and "name" in cell.columns[-1].kind.fields:
-        return True
-    if len(text) - cell.width - shift in pushed:
-        return True
-    uniform = all(len(other) == len(text) for other in same)
-    return "pid" in row.values and uniform and (len(same) > 1 or len(text) - cell.width in _quirk(cell, row))
+        return 0
+    off = len(text) - cell.width - shift
+    return 0 if off in pushed else off
 
 
 def _quirk(cell: Cell, row: Row) -> tuple[int, ...]:
