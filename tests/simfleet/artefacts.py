@@ -38,8 +38,8 @@ def light(client: docker.DockerClient) -> Path:
             container.remove(v=True)
         entries: list[tuple[str, int, bytes | str]] = [("bin/busybox", 0o755, busybox)]
         entries += [(f"bin/{applet}", 0o777, "busybox") for applet in _LIGHT_APPLETS]
-        for path, (mode, content) in builder.folder_files(_FILES / "light", "www").items():
-            entries.append((path, mode, content))
+        for path, (mode, content) in builder.folder_files(_FILES / "light", "").items():
+            entries.append((path.lstrip("/"), mode, content))
         config = {
             "Cmd": ["httpd", "-f", "-v", "-p", "8080", "-h", "/www"],
             "Env": ["PATH=/bin"],

@@ -16,17 +16,7 @@ import urllib.error
 import urllib.request
 
 READY_SECONDS = 300
-OPTIONS = [
-    "--served-model-name",
-    "chat",
-    "--max-model-len",
-    "256",
-    "--dtype",
-    "float32",
-    "--enforce-eager",
-    "--host",
-    "127.0.0.1",
-]
+OPTIONS = ["--served-model-name", "chat", "--max-model-len", "256", "--dtype", "float32", "--enforce-eager"]
 SETTINGS = {
     "VLLM_CPU_KVCACHE_SPACE": "1",
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
@@ -59,7 +49,7 @@ def main(folder):
     """Serve, ask, stop."""
     port = free_port()
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", folder, *OPTIONS]
-    server = subprocess.Popen([*command, "--port", str(port)], env={**os.environ, **SETTINGS})
+    server = subprocess.Popen([*command, "--host", "127.0.0.1", "--port", str(port)], env={**os.environ, **SETTINGS})
     try:
         deadline = time.monotonic() + READY_SECONDS
         while ask(port, "/health") is None:
