@@ -132,11 +132,6 @@ CHECKS: dict[str, Check] = {
         "Ask 'npu-smi info -t health -i <NPU>' for the error code; reset or replace the card.",
     ),
     # compiling the inventory
-    "cards-do-not-fit": Check(
-        ERROR,
-        "Every service gets the cards it asks for.",
-        "Ask for fewer cards, set another service to absent, or use another node.",
-    ),
     "inventory-invalid": Check(ERROR, "The inventory says what is meant, in every value.", "Correct the value."),
     "model-needs-cards": Check(
         WARNING,

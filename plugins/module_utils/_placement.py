@@ -11,11 +11,7 @@ from __future__ import annotations
 
 from typing import Any, Iterable, NamedTuple, Sequence
 
-from ansible_collections.ascend.fleet.plugins.module_utils import _soc
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import finding
-
-# How a replacement names the old container while the new one is not proven.
-ASIDE = (".fleet-old-idle", ".fleet-old")
 
 
 class Chip(NamedTuple):
@@ -66,10 +62,6 @@ class Placement(NamedTuple):
     assignments: dict[str, list[int]]
     problems: list[Problem]
 
-    @property
-    def findings(self) -> list[dict[str, Any]]:
-        return findings_of(self.problems)
-
 
 def chips_from_facts(npu: dict[str, Any]) -> list[Chip]:
     """The cards of ``ansible_facts.ascend_npu``; one without a device node cannot be given to anybody."""
@@ -106,7 +98,7 @@ def requests_of(services: Iterable[dict[str, Any]]) -> list[Request]:
 def findings_of(problems: Iterable[Problem]) -> list[dict[str, Any]]:
     return [
         finding(
-            "cards-do-not-fit",
+            "placement",
             problem.message,
             problem.remedy,
             service=problem.service,
@@ -115,34 +107,6 @@ def findings_of(problems: Iterable[Problem]) -> list[dict[str, Any]]:
         )
         for problem in problems
     ]
-
-
-def place_on_node(
-    npu: dict[str, Any] | None, neighbours: Iterable[Any], services: Iterable[dict[str, Any]], release: Iterable[str]
-) -> Placement:
-    """Place the services of a document on the node as it was just observed.
-
-    A neighbour is a container with ``name``, ``fleet``, ``running`` and ``cards``; a fleet container that a
-    replacement has put aside is called after its service, with a suffix.
-    """
-    services = list(services)
-    names = {service["name"] for service in services}
-    gone = {service["name"] for service in services if service["state"] == "absent"}
-    held = []
-    for neighbour in neighbours:
-        service = _service_of(neighbour.name, names) if neighbour.fleet else None
-        if service not in gone or service is None:
-            held.append(Holder(neighbour.name, tuple(neighbour.cards), service, neighbour.running))
-    facts = npu or {}
-    rules = Rules(pairs=_soc.profile(facts.get("soc")).pairs, release=tuple(release))
-    return place(chips_from_facts(facts), held, requests_of(services), rules)
-
-
-def _service_of(container: str, services: set[str]) -> str:
-    for suffix in ASIDE:
-        if container.endswith(suffix) and container[: -len(suffix)] in services:
-            return container[: -len(suffix)]
-    return container
 
 
 def expected_chips(count: int) -> list[Chip]:

@@ -307,7 +307,7 @@ class _Compiler:
             placement = _placement.place(_placement.expected_chips(expected), [], wanted, rules)
             predicted.update(placement.assignments)
             problems = {problem.service: problem.message for problem in placement.problems}
-            self.result.findings += [{"host": host, **item} for item in placement.findings]
+            self.result.findings += [{"host": host, **item} for item in _placement.findings_of(placement.problems)]
         for service in services:
             name = service.values["name"]
             if not service.values["npus"]["count"]:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import random
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,8 +20,9 @@ from ansible_collections.ascend.fleet.plugins.module_utils._placement import (
     Rules,
     chips_from_facts,
     expected_chips,
+    findings_of,
     place,
-    place_on_node,
+    requests_of,
 )
 
 EIGHT = expected_chips(8)
@@ -189,45 +189,18 @@ def test_chips_of_the_facts():
     ]
 
 
-def container(name: str, cards: list[int], fleet: bool = True, running: bool = True) -> SimpleNamespace:
-    return SimpleNamespace(name=name, cards=cards, fleet=fleet, running=running)
+def test_services_of_a_document_ask_for_cards_unless_they_are_absent():
+    def service(name: str, count: int, cards: list[int] | None = None, state: str = "present") -> dict[str, Any]:
+        return {"name": name, "state": state, "npus": {"count": count, "cards": cards, "profile": "plain"}}
+
+    services = [service("a", 2), service("b", 2, [3, 1], "stopped"), service("c", 1, state="absent"), service("d", 0)]
+    assert requests_of(services) == [Request("a", 2), Request("b", 2, (3, 1)), Request("d", 0)]
 
 
-def service(name: str, count: int, cards: list[int] | None = None, state: str = "present") -> dict[str, Any]:
-    return {"name": name, "state": state, "npus": {"count": count, "cards": cards, "profile": "plain"}}
-
-
-FACTS = {"soc": "910B3", "npus": [chip(card, npu=card) for card in range(4)], "processes": []}
-
-
-def test_a_node_with_services_orphans_and_foreign_containers():
-    neighbours = [
-        container("chat", [2]),
-        container("gone", [3]),
-        container("foreign", [1], fleet=False),
-        container("stopped", [0], fleet=False, running=False),
-    ]
-    services = [service("chat", 1), service("gone", 1, state="absent"), service("new", 2)]
-    placement = place_on_node(FACTS, neighbours, services, [])
-    assert placement.assignments == {"chat": [2], "new": [0, 3]}
-    assert place_on_node(FACTS, neighbours, services, ["foreign"]).assignments["new"] == [0, 1]
-
-
-def test_the_old_container_of_a_replacement_keeps_the_services_cards():
-    placement = place_on_node(FACTS, [container("chat.fleet-old", [2, 3], running=False)], [service("chat", 2)], [])
-    assert placement.assignments == {"chat": [2, 3]}
-
-
-def test_a_node_without_cards():
-    placement = place_on_node(None, [], [service("chat", 1), service("cpu", 0)], [])
-    assert placement.assignments == {"cpu": []}
-    (finding,) = placement.findings
-    assert (finding["check"], finding["service"], finding["key"]) == ("cards-do-not-fit", "chat", "npus")
-
-
-def test_pairs_follow_from_the_chip():
-    placement = place_on_node({**FACTS, "soc": "Ascend910"}, [], [service("chat", 1)], [])
-    assert "in pairs" in placement.findings[0]["message"]
+def test_a_problem_is_a_finding_of_its_service():
+    (finding,) = findings_of(place([], [], [Request("chat", 1), Request("cpu", 0)]).problems)
+    assert (finding["check"], finding["service"], finding["key"]) == ("placement", "chat", "npus")
+    assert finding["message"] == "Service chat cannot have 1 card: 1 more needed, 0 of 0 free."
 
 
 # What always holds

@@ -171,7 +171,7 @@ def test_cards_that_do_not_fit_are_a_finding_and_no_error(compile_inventory, cha
     compiled = compile_inventory({"n1": {"fleet_services": [chat(npus=9)], "fleet_npus_expected": 8}})
     assert compiled.errors == []
     (finding,) = compiled.findings
-    assert (finding["check"], finding["host"], finding["service"]) == ("cards-do-not-fit", "n1", "chat")
+    assert (finding["check"], finding["host"], finding["service"]) == ("placement", "n1", "chat")
     (row,) = compiled.table
     assert row["cards"] is None
     assert "9 more needed, 8 of 8 free" in row["problem"]
