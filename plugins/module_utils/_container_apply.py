@@ -5,18 +5,19 @@
 
 A replacement goes by steps of which each leaves a state that tells how far it came:
 
-    the old one gets restart policy ``no``, is renamed, is stopped; the new one is created with
+    the old one is renamed, gets restart policy ``no``, is stopped; the new one is created with
     ``no``, started, proven ready; it gets its own policy; the old one is removed.
 
-The old one is renamed before it is stopped, so that a run killed in between is recognised by the
-name and the service does not stay down. Two containers never have a policy at the same time: a
-restarted engine would bring up both, on the same cards.
+The name comes first, so that a run killed at any step is recognised by it, and what the old one
+was before can be restored. Two containers never have a policy at the same time: a restarted engine
+would bring up both, on the same cards.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+from functools import partial
 from typing import Any, Callable, Dict, Iterable, NamedTuple
 
 from ansible_collections.ascend.fleet.plugins.module_utils._container_engine import (
@@ -29,6 +30,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils._container_engine imp
 from ansible_collections.ascend.fleet.plugins.module_utils._container_facts import OLD, OLD_IDLE, read_containers
 from ansible_collections.ascend.fleet.plugins.module_utils._container_plan import (
     UNDO,
+    finish_action,
     interruption,
     proven,
     recovery_action,
@@ -86,10 +88,10 @@ def recover(
     wanted: dict[str, str] | None = None,
     progress: Progress | None = None,
 ) -> list[Action]:
-    """Give back its place to the old container of every replacement that was cut off and cannot go on.
+    """Finish or undo every replacement that was cut off; gives the actions taken.
 
-    ``wanted`` holds the spec digest of each name that shall be there; a new container that carries it
-    is left for ``apply_container``, whose plan has the action ``finish`` then.
+    ``wanted`` holds the spec digest of each name that shall be there. A new container that carries it
+    and is not proven yet is left for ``apply_container``, whose plan has the action ``finish`` then.
     """
     tell = progress or (lambda _text: None)
     found = read_containers(reader)
@@ -99,10 +101,14 @@ def recover(
         old_name = next((name + suffix for suffix in (OLD, OLD_IDLE) if name + suffix in found), None)
         if old_name is None or (current is not None and not is_fleet(current)):
             continue
-        if interruption((wanted or {}).get(name), "present", current, found[old_name]) == UNDO:
+        if interruption((wanted or {}).get(name), current, found[old_name]) == UNDO:
             tell(f"{name}: an earlier run was cut off, the old container comes back")
             put_back(client, name, old_name, "always")
             done.append(recovery_action(name))
+        elif current is not None and proven(current):
+            tell(f"{name}: an earlier run was cut off, the old container goes")
+            client.remove(old_name)
+            done.append(finish_action(name))
     return done
 
 
@@ -170,21 +176,20 @@ class _Work:
         policy = (old["HostConfig"].get("RestartPolicy") or {}).get("Name") or "no"
         was_running = is_running(old)
         old_name = self.name + (OLD if was_running else OLD_IDLE)
-        undo: Callable[[], None] = lambda: None  # noqa: E731
+        moved = False
         try:
-            if was_running:
-                self._say("keep the old container from coming back")
-                undo = lambda: self.client.update(old["Id"], {"RestartPolicy": {"Name": policy}})  # noqa: E731
-                self.client.update(old["Id"], NEVER)
             self._say("move the old container aside")
             self.client.rename(old["Id"], old_name)
-            undo = lambda: put_back(self.client, self.name, old_name, policy)  # noqa: E731
+            moved = True
             if was_running:
+                self._say("keep the old container from coming back")
+                self.client.update(old_name, NEVER)
                 self._say("stop the old container")
                 self._stop(old_name, old)
             self._create()
             return self._conclude(old_name)
         except Exception as error:
+            undo = partial(put_back, self.client, self.name, old_name, policy) if moved else None
             raise self._undone(error, undo) from error
 
     def finish(self, _action: Action) -> ProbeResult | None:
@@ -195,10 +200,6 @@ class _Work:
             if is_running(old):
                 self._say("stop the old container")
                 self._stop(old_name, old)
-            if proven(self._needed(self.name)):
-                self._say("remove the old container")
-                self.client.remove(old_name)
-                return None
             return self._conclude(old_name)
         except Exception as error:
             raise self._undone(error, lambda: put_back(self.client, self.name, old_name, "always")) from error
@@ -295,12 +296,13 @@ class _Work:
             self.waiter.alive()
             raise
 
-    def _undone(self, error: Exception, undo: Callable[[], None]) -> FleetError:
+    def _undone(self, error: Exception, undo: Callable[[], None] | None) -> FleetError:
         """The failure to report, after everything was put back as it was."""
         failure = error if isinstance(error, FleetError) else _unexpected(self.name, error)
         self._say("failed, put everything back as it was")
         try:
-            undo()
+            if undo:
+                undo()
         except FleetError as second:
             failure.finding["message"] += f" What was there before could not be put back yet: {second}"
             failure.finding["remedy"] = "Run again once the engine answers: the run first mends what was left."

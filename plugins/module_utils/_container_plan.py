@@ -91,7 +91,7 @@ def plan_container(
     return [*stage, *changes], findings
 
 
-def interruption(spec_label: str | None, state: str, current: Json | None, old: Json | None) -> str:
+def interruption(spec_label: str | None, current: Json | None, old: Json | None) -> str:
     """What to do about a replacement that was cut off, told from its two containers.
 
     It is finished when the new container is proven (its restart policy was set), and gone on with
@@ -102,7 +102,7 @@ def interruption(spec_label: str | None, state: str, current: Json | None, old: 
     if current is None:
         return UNDO
     labels = current["Config"].get("Labels") or {}
-    wanted = spec_label is not None and labels.get(LABEL_SPEC) == spec_label and state != "absent"
+    wanted = spec_label is not None and labels.get(LABEL_SPEC) == spec_label
     return FINISH if proven(current) or wanted else UNDO
 
 
@@ -116,7 +116,7 @@ def _as_recovered(
     if state == "absent":
         reason = "it is not wanted any more, nor what a cut off replacement left"
         return [action("services", "remove", name, reason, interrupts=True)], current or old, False
-    verdict = interruption(spec_digest(spec), state, current, old)
+    verdict = interruption(spec_digest(spec), current, old)
     if verdict == UNDO:
         restored = copy.deepcopy(old)
         restored["Name"] = "/" + name
@@ -128,13 +128,16 @@ def _as_recovered(
     if after is not None and not proven(after):
         after["HostConfig"]["RestartPolicy"] = {"Name": spec["restart"] if state == "present" else "no"}
         after["State"].update(Running=state == "present", Restarting=False, Status="exited")
-    reason = "an earlier run was cut off while it replaced the container"
-    return [action("services", "finish", name, reason)], after, True
+    return [finish_action(name)], after, True
 
 
 def proven(container: Json) -> bool:
     """A new container gets its restart policy only when it has become ready."""
     return ((container["HostConfig"].get("RestartPolicy") or {}).get("Name") or "no") != "no"
+
+
+def finish_action(name: str) -> Action:
+    return action("services", "finish", name, "an earlier run was cut off while it replaced the container")
 
 
 def recovery_action(name: str) -> Action:
