@@ -21,6 +21,8 @@ from ansible_collections.ascend.fleet.plugins.plugin_utils._secret_files import 
 MODULE = "ascend.fleet.fleet_node"
 POLL_SECONDS = 10
 RECONNECT_SECONDS = 120
+RECONNECT_PAUSE = 2
+CHANGING = ("apply", "remove")
 # What the node needs to know of a run.
 RUN_KEYS = ("id", "owner", "lease_seconds")
 # What a shell answers when the interpreter is not there or cannot be run.
@@ -42,43 +44,39 @@ class ActionModule(ActionBase):
             self._record(args, host, _unreachable(str(error)))
             raise
         self._record(args, host, result)
-        return result
+        return _essence(result) if result.get("failed") else result
 
     def _call(self, args: dict[str, Any], task_vars: dict[str, Any], host: str) -> dict[str, Any]:
         document = args.get("document") or {}
         if set(args.get("scope") or SCOPES_WITH_SECRETS) & SCOPES_WITH_SECRETS:
             args["secrets"] = _secrets(document)
         args["files"] = _files(document)
-        result = self._module(args, task_vars)
+        if args.get("action", "observe") not in CHANGING or self._task.check_mode:
+            return self._module(args, task_vars)
+        result = self._patiently(args, task_vars)
         holder = _dead_holder(result)
         if holder:
-            result = self._module({**args, "take_over": holder}, task_vars)
-        return self._follow(result, args, task_vars, host)
-
-    def _follow(
-        self, result: dict[str, Any], args: dict[str, Any], task_vars: dict[str, Any], host: str
-    ) -> dict[str, Any]:
-        """Wait for work on the node, through lost connections, showing each new phase once."""
+            result = self._patiently({**args, "take_over": holder}, task_vars)
         shown = None
-        lost_since: float | None = None
         while "pending" in result:
             pending = result["pending"]
             if pending["phase"] != shown:
                 shown = pending["phase"]
                 self._display.display(f"{host}: {shown}")
-            poll = {"action": "poll", "work": pending["work"], "wait": POLL_SECONDS, "run": args.get("run")}
+            result = self._patiently({"action": "poll", "work": pending["work"], "wait": POLL_SECONDS}, task_vars)
+        return result
+
+    def _patiently(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """A lost connection stops no work on the node; the same call joins it again."""
+        deadline = time.monotonic() + RECONNECT_SECONDS
+        while True:
             try:
-                answer = self._module(poll, task_vars)
+                return self._module(args, task_vars)
             except AnsibleConnectionFailure:
-                lost_since = lost_since or time.monotonic()
-                if time.monotonic() - lost_since > RECONNECT_SECONDS:
+                if time.monotonic() > deadline:
                     raise
                 self._connection.reset()
-                time.sleep(2)
-                continue
-            lost_since = None
-            result = answer
-        return result
+                time.sleep(RECONNECT_PAUSE)
 
     def _module(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         if args.get("run"):
@@ -121,6 +119,11 @@ def _unreachable(message: str) -> dict[str, Any]:
         "msg": message,
         "findings": [finding("host-unreachable", f"The node cannot be reached: {message.strip()}")],
     }
+
+
+def _essence(result: dict[str, Any]) -> dict[str, Any]:
+    """A failure as it is shown: the message says it all, the record keeps the rest."""
+    return {key: value for key, value in result.items() if key not in ("plan", "services", "node", "diff", "findings")}
 
 
 def _dead_holder(result: dict[str, Any]) -> str | None:

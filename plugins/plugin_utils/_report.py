@@ -61,7 +61,8 @@ def service_rows(hosts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]
     for host, seen in hosts.items():
         for service in seen["services"]:
             known = {key: service.get(key) for key in ("kind", "state", "ready", "cards", "image", "answer")}
-            rows.append({"service": service["name"], "node": host, **known, "url": _summary.url(service, host) or None})
+            url = _summary.url(service, host) if known["state"] == "running" else None
+            rows.append({"service": service["name"], "node": host, **known, "url": url or None})
         if seen["unreachable"]:
             rows.append({"service": None, "node": host, "state": "unreachable"})
     return rows

@@ -49,7 +49,7 @@ def service_rows(hosts: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
             host,
             cards(service.get("cards")),
             _state(service),
-            url(service, host),
+            url(service, host) if service.get("state") == "running" else "",
             _short(service.get("answer")),
         ]
         for host, state in hosts.items()

@@ -123,7 +123,7 @@ def _drift(action: Mapping[str, Any]) -> dict[str, Any]:
     service = action["target"] if action["scope"] == "services" else None
     return finding(
         "drift",
-        f"{action['scope']} {action['target']}: {action['action']} would be needed, because {action['reason']}.",
+        f"{action['target']} needs {action['action']}: {action['reason'].rstrip('.')}.",
         service=service,
         key=f"{action['scope']}.{action['action']}",
         value=action["target"],

@@ -1,10 +1,11 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Drives the real playbooks with a collection tree in which only what contacts nodes is a stand-in."""
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,25 +14,19 @@ from typing import Any
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[3]
-PROGRAM = str(Path(sys.executable).parent / "ansible-playbook")
+from tests import playbook_run
+from tests.playbook_run import ROOT
+
 STUBS = Path(__file__).parent / "stubs"
 DEAD = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_ssh_retries": 0}
 
 
 @dataclass
-class Outcome:
-    rc: int
-    out: str
-    verdict: dict[str, Any] | None
+class Outcome(playbook_run.Outcome):
     calls: list[tuple[str, str]]
 
     def steps(self, host: str) -> list[str]:
         return [step for step, name in self.calls if name == host]
-
-    def failed_checks(self) -> list[tuple[str | None, str]]:
-        assert self.verdict is not None
-        return [(item["host"], item["check"]) for item in self.verdict["failures"]]
 
 
 @dataclass
@@ -63,25 +58,10 @@ class Fleet:
         (inventory / "group_vars" / "fleet.yml").write_text(yaml.safe_dump({**common, **self.group}))
         groups = {"fleet": {"hosts": self.hosts}, "others": {"hosts": self.others}}
         (inventory / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": groups}}))
-        done = subprocess.run(
-            [PROGRAM, "-i", str(inventory), f"ascend.fleet.{playbook}", *arguments],
-            cwd=self.folder,
-            env={
-                **os.environ,
-                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-                "ANSIBLE_COLLECTIONS_PATH": f"{self.collections}:{os.environ.get('ANSIBLE_COLLECTIONS_PATH', '')}",
-                "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-                "ANSIBLE_NOCOLOR": "1",
-                "ANSIBLE_SSH_RETRIES": "0",
-            },
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        file = self.reports / "verdict.json"
-        verdict = json.loads(file.read_text()) if file.exists() else None
-        calls = [tuple(line.split(" ", 1)) for line in log.read_text().splitlines()] if log.exists() else []
-        return Outcome(done.returncode, done.stdout + done.stderr, verdict, calls)
+        collections = f"{self.collections}:{os.environ.get('ANSIBLE_COLLECTIONS_PATH', '')}"
+        done = playbook_run.run(playbook, inventory, *arguments, collections=collections)
+        calls = [(step, host) for step, host in map(str.split, log.read_text().splitlines())] if log.exists() else []
+        return Outcome(done.rc, done.out, self.reports, calls)
 
 
 @pytest.fixture(scope="session")

@@ -1,3 +1,6 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """From compile to verdict with the real ansible-playbook, really unreachable nodes and stand-ins for work on nodes."""
 
 from __future__ import annotations

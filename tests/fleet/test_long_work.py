@@ -1,0 +1,112 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Work on a node outlives the run that started it, and a run that follows goes on with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.fleet.conftest import Ground, answer, containers, inspect
+from tests.simfleet.node import Node
+
+pytestmark = pytest.mark.fleet
+
+STATUS = "/var/lib/ascend-fleet/work/status.json"
+# Longer than the module waits before it leaves the work running in the background.
+LOADING = 15
+
+
+def slow(ground: Ground, **keys: Any) -> dict[str, Any]:
+    """A service that takes its time before it answers, as a model does that is loaded."""
+    serve = f"sleep {LOADING}; echo slow > /tmp/index.html && exec httpd -f -p 80 -h /tmp"
+    return ground.service("slow", command=[serve], port=8080, **keys)
+
+
+def status(node: Node) -> dict[str, Any]:
+    ran = node.exec("cat", STATUS, check=False)
+    return dict(json.loads(ran.out)) if ran.rc == 0 else {}
+
+
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true"
+        time.sleep(0.3)
+
+
+def loads(node: Node) -> bool:
+    """Whether the container runs and the worker waits for it."""
+    return "slow" in containers(node) and status(node).get("done") is False
+
+
+def started(ground: Ground, **variables: Any) -> subprocess.Popen[str]:
+    node = ground.node("n1")
+    node.exec("rm", "-f", STATUS)
+    run = ground.start("site", "--limit", "n1", **variables)
+    until(lambda: loads(node))
+    return run
+
+
+@pytest.fixture
+def entries(ground: Ground) -> dict[str, Any]:
+    return {"fleet_services": [slow(ground, nodes="n1")]}
+
+
+def test_a_killed_run_leaves_the_work_going_and_the_next_one_joins_it(ground: Ground, entries: dict[str, Any]) -> None:
+    run = started(ground, **entries)
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    node = ground.node("n1")
+    first = inspect(node, "slow")["Id"]
+    outcome = ground.run("site", "--limit", "n1", **entries)
+    assert outcome.verdict["ok"] is True, outcome.out
+    assert answer(node, 8080) == "slow"
+    assert containers(node) == {"slow"}
+    assert inspect(node, "slow")["Id"] == first
+    assert inspect(node, "slow")["HostConfig"]["RestartPolicy"]["Name"] == "always"
+
+
+def test_a_run_survives_a_network_that_goes_away_for_a_while(ground: Ground, entries: dict[str, Any]) -> None:
+    run = started(ground, **entries)
+    node = ground.node("n1")
+    node.cut()
+    try:
+        until(lambda: status(node).get("done") is True, LOADING + 30)
+    finally:
+        node.heal()
+    out, _err = run.communicate(timeout=180)
+    assert run.returncode == 0, out
+    assert answer(node, 8080) == "slow"
+
+
+def test_a_killed_worker_is_named_and_the_next_run_mends_what_it_left(ground: Ground, entries: dict[str, Any]) -> None:
+    run = started(ground, **entries)
+    node = ground.node("n1")
+    node.exec("pkill", "-9", "-f", "AnsiballZ_fleet_node|ansible_collections.ascend.fleet.plugins.modules.fleet_node")
+    out, _err = run.communicate(timeout=120)
+    assert run.returncode != 0, out
+    assert "ended without a result" in out
+    outcome = ground.run("site", "--limit", "n1", **entries)
+    assert outcome.verdict["ok"] is True, outcome.out
+    assert containers(node) == {"slow"}
+    assert inspect(node, "slow")["HostConfig"]["RestartPolicy"]["Name"] == "always"
+
+
+def test_a_second_run_is_told_who_holds_the_node(ground: Ground, entries: dict[str, Any]) -> None:
+    run = started(ground, **entries)
+    other = {"fleet_services": [slow(ground, nodes="n1", env={"OTHER": "1"})]}
+    refused = ground.run("site", "--limit", "n1", **other)
+    assert refused.verdict["ok"] is False
+    assert {check for _host, check in refused.failed_checks()} & {"lock-held", "lease-held"}
+    out, _err = run.communicate(timeout=180)
+    assert run.returncode == 0, out
+    assert "OTHER=1" not in inspect(ground.node("n1"), "slow")["Config"]["Env"]
