@@ -40,6 +40,11 @@ def compile_job(raw: Mapping[str, Any], crd: Mapping[str, Any] | None = None) ->
     values, problems = _volcano_values.parse(raw)
     if values is None:
         return Outcome(None, None, problems)
+    return checked(values, crd)
+
+
+def checked(values: Values, crd: Mapping[str, Any] | None = None) -> Outcome:
+    """The same from values that were read already."""
     rendered = _volcano_render.render(values)
     problems = validate(rendered.job, rendered.config_map, values.dialect, values.gang, crd)
     if not errors(problems):

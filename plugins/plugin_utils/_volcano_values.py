@@ -134,6 +134,27 @@ def parse(raw: Mapping[str, Any]) -> tuple[Values | None, list[Problem]]:
     return (None if problems else _build(given)), problems
 
 
+@dataclass(frozen=True)
+class Identity:
+    """What is enough to find a job again."""
+
+    name: str
+    namespace: str
+    dialect: Dialect
+
+
+def identify(raw: Mapping[str, Any]) -> tuple[Identity | None, list[Problem]]:
+    """The name of a job, whatever else is given."""
+    given = {**_defaults(), **{key: value for key, value in raw.items() if value is not None}}
+    keys = ("name", "namespace", "dialect", "dialect_override")
+    asked = {"image": "-", "command": "-", **{key: given[key] for key in keys if key in given}}
+    _values, problems = parse(asked)
+    if problems:
+        return None, problems
+    dialect = _volcano_data.dialect(given["dialect"], given["dialect_override"])
+    return Identity(given["name"], given["namespace"], dialect), []
+
+
 def _named(problem: Problem) -> Problem:
     """A problem by the variable that the user knows; a missing command has a check of its own."""
     if problem.check == "field-missing" and problem.key == "command":
