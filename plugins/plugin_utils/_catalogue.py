@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from ansible_collections.ascend.fleet.plugins.plugin_utils import _data
@@ -27,5 +28,6 @@ def card_note(path: str, cards: int) -> tuple[str, str, str] | None:
     return "model-needs-cards", "npus", message
 
 
+@cache
 def _models() -> dict[str, Mapping[str, Any]]:
     return {model["name"].lower(): model for model in _data.catalogue("models")["models"]}

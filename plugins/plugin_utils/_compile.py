@@ -100,6 +100,7 @@ class _Compiler:
         self._matches: dict[str, set[str] | None] = {}
         self._eligible: dict[tuple[str, str], list[str]] = {}
         self._scope: list[str] | None = None
+        self._addresses: list[str] | None = None
         self._digests: dict[str, str | None] = {}
 
     def compile(self) -> Compiled:
@@ -348,11 +349,13 @@ class _Compiler:
 
     def _no_proxy(self, settings: Mapping[str, Any]) -> list[str]:
         """What is inside: the loopback, the nodes and the registries."""
-        if not settings["fleet_proxy"] or settings["fleet_proxy"].get("no_proxy") is not None:
+        proxy = settings["fleet_proxy"]
+        if not (proxy.get("http") or proxy.get("https")) or proxy.get("no_proxy") is not None:
             return []
         registries = [registry["address"].partition(":")[0] for registry in settings["fleet_registries"]]
-        nodes = [self.world.address(host) for host in self._fleet()]
-        return list(dict.fromkeys([*LOOPBACK, *registries, *nodes]))
+        if self._addresses is None:
+            self._addresses = [self.world.address(host) for host in self._fleet()]
+        return list(dict.fromkeys([*LOOPBACK, *registries, *self._addresses]))
 
     def _reach(self, host: str, service: Service) -> Iterator[dict[str, Any]]:
         for _index, wanted in enumerate(service.values["reach"]):

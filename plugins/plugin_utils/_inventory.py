@@ -27,6 +27,7 @@ class Inventory:
     def __init__(self, task_vars: Mapping[str, Any], loader: Any, template: Callable[[Any], Any]) -> None:
         self._vars = task_vars
         self._hostvars = task_vars["hostvars"]
+        self._known: dict[str, Mapping[str, Any]] = {}
         self._groups: Mapping[str, list[str]] = task_vars["groups"]
         self._loader = loader
         self._template = template
@@ -48,7 +49,7 @@ class Inventory:
 
     def variables(self, host: str) -> Variables:
         """What the inventory says of a host, with variables of the play above it."""
-        found = self._hostvars[host]
+        found = self._of_host(host)
         values: dict[str, Any] = {}
         flaws: list[Flaw] = []
         for name in found:
@@ -60,9 +61,15 @@ class Inventory:
                 flaws.append(_template_flaw(name, error))
         return Variables({**values, **self._play_values}, flaws)
 
+    def _of_host(self, host: str) -> Mapping[str, Any]:
+        """Ansible gathers the variables of a host anew at each look, which takes a while."""
+        if host not in self._known:
+            self._known[host] = self._hostvars[host]
+        return self._known[host]
+
     def _of_play(self) -> dict[str, Any]:
         """Variables of the play, its roles and tasks, which are not among the variables of other hosts."""
-        host = self._hostvars[self._vars["inventory_hostname"]]
+        host = self._of_host(self._vars["inventory_hostname"])
         defaults = _data.defaults()
         found: dict[str, Any] = {}
         for name in self._vars:
@@ -98,7 +105,7 @@ class Inventory:
         return self.match(str(pattern or _data.defaults()[HOSTS]))
 
     def address(self, host: str) -> str:
-        found = self._hostvars[host]
+        found = self._of_host(host)
         for name in ("fleet_address", "ansible_host"):
             if found.get(name):
                 return str(found[name])
@@ -106,7 +113,7 @@ class Inventory:
 
     def folder(self, host: str) -> str:
         """Relative files of the controller lie beside the inventory, or where the command was given."""
-        return str(self._hostvars[host].get("inventory_dir") or os.getcwd())
+        return str(self._of_host(host).get("inventory_dir") or os.getcwd())
 
 
 def plain(value: Any) -> Any:
