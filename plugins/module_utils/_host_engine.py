@@ -224,7 +224,7 @@ def _restart(observed: dict[str, Any], due: list[str], predicted: str | None) ->
     reason = f"The engine reads this only when it starts: {', '.join(due)}."
     if interrupted:
         reason += f" It stops {', '.join(interrupted)} for the time of the restart."
-    step = action("host", "restart_engine", _units.DOCKER, reason, after=due, interrupts=bool(interrupted))
+    step = action("host", "restart_engine", _units.DOCKER, reason, after={"read": due}, interrupts=bool(interrupted))
     return dict(step, predicted_because=predicted)
 
 

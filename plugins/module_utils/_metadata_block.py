@@ -372,7 +372,7 @@ def plan(want: dict[str, Any], observed: dict[str, Any], active: bool, predicted
     if want["state"] == "absent":
         left = leftovers(observed)
         reason = "Containers may read the metadata address again."
-        return [action("host", "unblock_metadata", _units.BLOCK, reason, before=left)] if left else []
+        return [action("host", "unblock_metadata", _units.BLOCK, reason, before={"present": left})] if left else []
     actions = []
     for path, (text, found) in files(want, observed).items():
         if text != found:
@@ -382,7 +382,7 @@ def plan(want: dict[str, Any], observed: dict[str, Any], active: bool, predicted
     if actions or absent or not active:
         reason = "Missing: " + ", ".join(absent or ["a run of the unit since boot"]) + "."
         addresses = {"addresses": want["addresses"], "except_ports": want.get("except_ports") or []}
-        step = action("host", "block_metadata", _units.BLOCK, reason, before=absent, after=addresses)
+        step = action("host", "block_metadata", _units.BLOCK, reason, {"missing": absent}, addresses)
         actions.append(dict(step, predicted_because=predicted))
     return actions
 

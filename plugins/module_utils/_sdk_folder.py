@@ -144,7 +144,11 @@ def plan(want: dict[str, Any], observed: dict[str, Any]) -> list[dict[str, Any]]
         return [action("host", "use_system_sdk", folder, reason, after=found["versions"])]
     damaged = observed["private"]["damaged"]
     reason = f"Damaged: {', '.join(damaged)}." if damaged else "No Docker SDK that works is on the node."
-    return [action("host", "install_sdk", folder, reason, before=found.get("versions"), after=list(DISTRIBUTIONS))]
+    return [
+        action(
+            "host", "install_sdk", folder, reason, before=found.get("versions"), after={"packages": list(DISTRIBUTIONS)}
+        )
+    ]
 
 
 # --- apply

@@ -291,10 +291,11 @@ def _neutralise(overriders: list[tuple[str, str, Line]], observed: dict[str, Any
     for file, lines in by_file.items():
         # Files of packages and of /run are not ours to edit: one of the same name in /etc replaces them.
         target = file if file.startswith("/etc/") else "/etc/sysctl.d/" + os.path.basename(paths[file])
-        texts = [line.text for line in sorted(lines, key=lambda line: line.number)]
-        after = {"source": file, "lines": [line.number for line in lines], "text": [NEUTRALISED + t for t in texts]}
+        lines = sorted(lines, key=lambda line: line.number)
+        before = {"source": file, "lines": {str(line.number): line.text for line in lines}}
+        after = {"source": file, "lines": {str(line.number): NEUTRALISED + line.text for line in lines}}
         reason = "A later file would turn forwarding off again at boot."
-        actions.append(action("host", "neutralise", target, reason, before=texts, after=after))
+        actions.append(action("host", "neutralise", target, reason, before=before, after=after))
     return actions
 
 
@@ -328,7 +329,7 @@ def _apply_remove(system: System, step: dict[str, Any]) -> None:
 
 
 def _apply_neutralise(system: System, step: dict[str, Any]) -> None:
-    source, numbers = step["after"]["source"], set(step["after"]["lines"])
+    source, numbers = step["after"]["source"], {int(number) for number in step["after"]["lines"]}
     lines = (system.read(source) or "").splitlines(keepends=True)
     text = "".join(NEUTRALISED + line if number in numbers else line for number, line in enumerate(lines, 1))
     stat = system.stat(source)
@@ -369,6 +370,6 @@ def diff(step: dict[str, Any]) -> dict[str, str]:
     header = dotted(step["target"]) if step["action"] == "sysctl" else step["target"]
     before, after = step["before"], step["after"]
     if step["action"] == "neutralise":
-        before, after = "\n".join(before), "\n".join(after["text"])
+        before, after = "\n".join(before["lines"].values()), "\n".join(after["lines"].values())
     sides = [text if text is None or text.endswith("\n") else text + "\n" for text in (before, after)]
     return {"before_header": header, "after_header": header, "before": sides[0] or "", "after": sides[1] or ""}

@@ -483,3 +483,16 @@ def test_an_engine_without_iptables_rules_is_blocked_in_forward(node):
     (script,) = [step["after"] for step in node.plan(want())[0] if step["target"] == _units.BLOCK_SCRIPT]
     assert "-I FORWARD 1 -d 169.254.169.254/32" in script
     assert "DOCKER-USER" not in script
+
+
+def test_every_action_can_be_shown_as_a_difference(node):
+    """Ansible shows texts and dicts; a list would break the callback."""
+    node.engine.list = [container("chat")]
+    node.put("/etc/sysctl.conf", "net.ipv4.ip_forward=0\n")
+    wanted = want(engine__proxy=PROXY, forwarding__neutralise=True)
+    actions, _findings = node.plan(wanted)
+    node.converge(want())
+    actions += node.plan(_host.removed(wanted))[0]
+    assert {"neutralise", "restart_engine", "block_metadata", "unblock_metadata"} <= set(names(actions))
+    for step in actions:
+        assert all(side is None or isinstance(side, (str, dict)) for side in (step["before"], step["after"])), step

@@ -63,6 +63,11 @@ def test_a_private_folder_is_unpacked_and_found_complete(tmp_path, system):
     assert not system.exists(FOLDER + "/incoming")
 
 
+def test_what_is_planned_can_be_shown_as_a_difference(system):
+    (step,) = _sdk_folder.plan(WANT, _sdk_folder.observe(system, WANT, dict))
+    assert set(step["after"]["packages"]) == set(_sdk_folder.DISTRIBUTIONS)
+
+
 def test_a_damaged_folder_is_seen_and_replaced(tmp_path, system):
     supply(tmp_path)
     _sdk_folder.install(system, FOLDER)
