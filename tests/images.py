@@ -1,3 +1,6 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The small images that tests run: made from the machine's own packages, since nothing can be pulled everywhere."""
 
 from __future__ import annotations

@@ -194,7 +194,11 @@ class _Work:
 
     def finish(self, _action: Action) -> ProbeResult | None:
         """Go on where a killed run stopped: with a new container beside the old one."""
-        old_name = next(name for name in (self.name + OLD, self.name + OLD_IDLE) if self.reader.inspect(name))
+        names = (self.name + OLD, self.name + OLD_IDLE)
+        old_name = next((name for name in names if self.reader.inspect(name)), None)
+        if old_name is None:
+            # ``recover`` has done it already.
+            return None
         old = self._needed(old_name)
         try:
             if is_running(old):

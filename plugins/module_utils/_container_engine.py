@@ -91,11 +91,10 @@ def expected(spec: Spec, image: Json, defaults: EngineDefaults) -> View:
     """The view of a container that is just what the spec and its image say."""
     config = image.get("Config") or {}
     entrypoint, command = spec["entrypoint"], spec["command"]
+    if not entrypoint:
+        command = command or config.get("Cmd")
     if entrypoint is None:
         entrypoint = config.get("Entrypoint")
-        command = command or config.get("Cmd")
-    elif not entrypoint:
-        command = command or config.get("Cmd")
     view: View = {
         "image": image["Id"],
         "entrypoint": list(entrypoint or []),

@@ -1,3 +1,6 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Containers on this machine's real engine, made by the module and observed through the engine's own command."""
 
 from __future__ import annotations

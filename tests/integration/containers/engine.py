@@ -1,3 +1,6 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """An engine of the test's own, in namespaces of its own, so that it can be killed without harming the machine's."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Runs one change of a container and stops before each of its steps, until it is told to go on or is killed.
 
 Arguments as JSON on the first line of standard input. It writes a line for each step, and waits for a line.

@@ -1,3 +1,6 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Each line of what was measured with community.docker's docker_container, and what is right instead."""
 
 from __future__ import annotations
@@ -183,6 +186,8 @@ SPELLINGS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"ipc": "private"}, {}),
     ({"pids_limit": 0}, {}),
     ({"memory": "0"}, {}),
+    ({"entrypoint": []}, {"entrypoint": []}),
+    ({"entrypoint": ["sleep"], "command": ["777", "777"]}, {"entrypoint": ["sleep"], "command": ["777", "777"]}),
 ]
 
 

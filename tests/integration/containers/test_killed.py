@@ -1,3 +1,6 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A replacement that is cut off at any step: by the death of the module, or of the engine itself.
 
 Whatever happened, there are never two that run, and the next run leaves one container, the right one.

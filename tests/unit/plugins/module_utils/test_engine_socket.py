@@ -1,0 +1,176 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The reader against servers that behave and misbehave on a real unix socket."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import (
+    HANG,
+    NO_SOCKET,
+    PERMISSION,
+    PROTOCOL,
+    REFUSED,
+    EngineReader,
+    EngineRefusedError,
+    EngineUnavailable,
+    demultiplex,
+    socket_of,
+)
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
+
+Serve = Callable[[Callable[[socket.socket], None]], str]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    listeners = []
+    with tempfile.TemporaryDirectory(prefix="sock-") as folder:
+
+        def start(answer: Callable[[socket.socket], None]) -> str:
+            path = str(Path(folder) / f"{len(listeners)}.sock")
+            listener = socket.socket(socket.AF_UNIX)
+            listener.bind(path)
+            listener.listen()
+            listeners.append(listener)
+
+            def loop() -> None:
+                while True:
+                    try:
+                        connection, _address = listener.accept()
+                    except OSError:
+                        return
+                    with connection:
+                        connection.recv(65536)
+                        answer(connection)
+
+            threading.Thread(target=loop, daemon=True).start()
+            return path
+
+        yield start
+        for listener in listeners:
+            listener.close()
+
+
+def plain(body: bytes, status: str = "200 OK") -> Callable[[socket.socket], None]:
+    head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    return lambda connection: connection.sendall(head + body)
+
+
+def chunked(*parts: bytes) -> Callable[[socket.socket], None]:
+    body = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
+    return lambda connection: connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
+
+
+def trickle(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+    for _count in range(100):
+        time.sleep(0.05)
+        try:
+            connection.sendall(b"x")
+        except OSError:
+            return
+
+
+def test_plain_and_chunked_answers(serve: Serve) -> None:
+    assert EngineReader(serve(plain(b"OK"))).ping()
+    assert EngineReader(serve(chunked(b'{"Ver', b'sion": ', b'"1"}'))).version() == {"Version": "1"}
+    assert EngineReader(serve(plain(b"[]"))).containers() == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (lambda connection: time.sleep(1), HANG),
+        (trickle, HANG),
+        (lambda connection: connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"), PROTOCOL),
+        (plain(b"<html>"), PROTOCOL),
+        (plain(b"[1]"), PROTOCOL),
+        (lambda connection: connection.sendall(b"SSH-2.0-OpenSSH\r\n"), PROTOCOL),
+        (lambda connection: None, PROTOCOL),
+    ],
+    ids=["silent", "trickles", "cut", "no json", "another json", "no http", "hangs up"],
+)
+def test_engines_that_misbehave(serve: Serve, answer: Callable[[socket.socket], None], reason: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(EngineUnavailable) as caught:
+        EngineReader(serve(answer), timeout=0.3).version()
+    assert caught.value.reason == reason
+    assert caught.value.finding["remedy"]
+    assert time.monotonic() - started < 3
+
+
+def test_no_socket_and_a_dead_one(tmp_path: Path) -> None:
+    with pytest.raises(EngineUnavailable) as caught:
+        EngineReader(str(tmp_path / "none.sock")).ping()
+    assert caught.value.reason == NO_SOCKET
+    with tempfile.TemporaryDirectory(prefix="sock-") as folder:
+        path = f"{folder}/dead.sock"
+        dead = socket.socket(socket.AF_UNIX)
+        dead.bind(path)
+        dead.close()
+        with pytest.raises(EngineUnavailable) as caught:
+            EngineReader(path).ping()
+    assert caught.value.reason == REFUSED
+    assert path in str(caught.value)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_socket_that_may_not_be_used(serve: Serve) -> None:
+    path = serve(plain(b"OK"))
+    os.chmod(path, 0o600)
+    os.chmod(os.path.dirname(path), 0o755)
+    os.seteuid(65534)
+    try:
+        with pytest.raises(EngineUnavailable) as caught:
+            EngineReader(path).ping()
+    finally:
+        os.seteuid(0)
+    assert caught.value.reason == PERMISSION
+
+
+def test_a_refusal_is_told_in_the_engines_words_and_unknown_things_are_none(serve: Serve) -> None:
+    reader = EngineReader(serve(plain(b'{"message":"no such thing"}', "404 Not Found")))
+    assert reader.inspect("a") is reader.image("a") is reader.network("a") is None
+    with pytest.raises(EngineRefusedError, match="server is tired"):
+        EngineReader(serve(plain(b'{"message":"server is tired"}', "500 Oops"))).inspect("a")
+
+
+def frame(stream: int, text: bytes) -> bytes:
+    return struct.pack(">BxxxI", stream, len(text)) + text
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (b"", b""),
+        (frame(1, b"out\n") + frame(2, b"err\n"), b"out\nerr\n"),
+        (b"a terminal's plain text", b"a terminal's plain text"),
+        (frame(1, b"whole\n") + frame(2, b"cut off")[:-3], b"whole\ncut "),
+        (frame(1, b"whole\n") + b"\x01\x00", b"whole\n"),
+    ],
+)
+def test_log_streams(raw: bytes, text: bytes) -> None:
+    assert demultiplex(raw) == text
+
+
+@pytest.mark.parametrize("value", ["unix:///run/x.sock", "/run/x.sock"])
+def test_sockets_of_this_machine(value: str) -> None:
+    assert socket_of(value) == "/run/x.sock"
+
+
+@pytest.mark.parametrize("value", ["tcp://192.0.2.1:2375", "ssh://host", "unix://relative"])
+def test_other_sockets_are_refused(value: str) -> None:
+    with pytest.raises(FleetError, match="is not a unix socket"):
+        socket_of(value)
