@@ -183,6 +183,11 @@ class Fleet:
         return sorted(wanted)
 
     def _start(self, tags: dict[str, str]) -> None:
+        if not machine.allow_many_servers():
+            say(
+                "  this machine allows few servers at once; should one not boot, run "
+                f"`sudo sysctl fs.inotify.max_user_instances={machine.INOTIFY_INSTANCES}`"
+            )
         self._network()
         self._record()
         for name, wanted in (("metadata", self.metadata), ("registry", self.registry)):

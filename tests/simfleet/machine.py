@@ -19,6 +19,7 @@ _CA_BUNDLES = (
     "/etc/pki/tls/certs/ca-bundle.crt",
     "/etc/ssl/ca-bundle.pem",
 )
+INOTIFY_INSTANCES = 1024
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "no_proxy")
 
 
@@ -50,6 +51,21 @@ def mtu() -> int:
         if (link / "device").exists() or link.name.startswith(("eth", "en")):
             sizes.append(int((link / "mtu").read_text(encoding="ascii")))
     return min(sizes)
+
+
+def allow_many_servers() -> bool:
+    """Whether the machine has room for many systemds: each needs about eight inotify instances.
+
+    All servers share one limit of the machine, 128 by default; root raises it until the next boot.
+    """
+    limit = Path("/proc/sys/fs/inotify/max_user_instances")
+    if int(limit.read_text(encoding="ascii")) >= INOTIFY_INSTANCES:
+        return True
+    try:
+        limit.write_text(f"{INOTIFY_INSTANCES}\n", encoding="ascii")
+    except OSError:
+        return False
+    return True
 
 
 def free_major(count: int = 3) -> int:

@@ -158,8 +158,10 @@ class Node:
                 if "is not running" not in str(error) and "restarting" not in str(error):
                     raise
             time.sleep(0.2)
+        jobs = self.exec("systemctl", "list-jobs", "--no-legend", check=False).out if self.running() else "(off)"
         raise SimError(
-            f"{self.name} did not {what} within {seconds:.0f} s; its console ends: {self.logs().strip()[-600:]}"
+            f"{self.name} did not {what} within {seconds:.0f} s; its pending jobs: "
+            f"{jobs.strip() or 'none'}; its console ends: {self.logs().strip()[-600:] or 'empty'}"
         )
 
 

@@ -105,7 +105,7 @@ def test_an_inner_privileged_container_runs(fleet: Fleet, ssh: Ssh) -> None:
 def test_the_metadata_service_answers_the_server_and_its_containers(fleet: Fleet, ssh: Ssh) -> None:
     image = fleet.publish("light")
     assert json.loads(ssh("deb", f"curl -sf -m 5 {METADATA}").stdout)["uuid"] == "simulated"
-    inside = ssh("deb", f"docker run --rm {image} wget -q -T 5 -O - {METADATA}")
+    inside = ssh("deb", f"docker run --rm {image} wget -q -O - {METADATA}")
     assert json.loads(inside.stdout)["uuid"] == "simulated"
 
 
