@@ -7,7 +7,7 @@ RUN := $(VENV_PYTHON) tests/tooling/runner.py
 SIMFLEET := $(VENV_PYTHON) -m tests.simfleet
 
 .DEFAULT_GOAL := help
-.PHONY: help python setup setup-all demo lint unit integration molecule fleet-up fleet-down test test-all bench clean
+.PHONY: help python setup setup-all demo lint unit integration molecule fleet-up fleet-down test test-kube test-all bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ fleet-up: setup ## Start the simulated fleet of inventories/sim and leave it run
 
 fleet-down: setup ## Remove that fleet
 	@$(SIMFLEET) down
+
+test-kube: setup ## train.yml against a real Kubernetes API server, built once per machine
+	@$(RUN) kube
 
 test: setup-all ## All that must hold at every change; ends with "N passed, N failed, N skipped"
 	@$(RUN) test

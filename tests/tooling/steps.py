@@ -52,7 +52,7 @@ def simfleet(*args: str) -> tuple[str, ...]:
 
 
 FLEET = ("tests/simfleet/__main__.py",)
-NO_ENGINE = "not engine and not fleet and not exhaustive"
+NO_ENGINE = "not engine and not fleet and not kube and not exhaustive"
 
 STEPS = (
     Step("yamllint", "lint", "every YAML file", ("yamllint", "--strict", ".")),
@@ -115,6 +115,17 @@ STEPS = (
     Step(
         "bench", "bench", "cost of drift and of a converged site", ("python", "-m", "tests.bench"), FLEET, timeout=3600
     ),
+    Step(
+        "kube-build", "kube-build", "kube-apiserver, once per machine", script("-m", "tests.kube.build"), timeout=3600
+    ),
+    Step(
+        "kube",
+        "kube",
+        "train.yml against a real Kubernetes API",
+        pytest("kube", "tests/kube"),
+        pytest=True,
+        timeout=1800,
+    ),
     Step("exhaustive", "all", "the long tests", pytest("exhaustive"), pytest=True, timeout=3600),
 )
 
@@ -128,7 +139,8 @@ RINGS = {
     "integration": ENGINE,
     "molecule": ("engine", "molecule"),
     "fleet": ("engine", "fleet"),
-    "test": (*LINT, *UNIT, *NEXT, *ENGINE, *ON_FLEET),
-    "test-all": (*LINT, *UNIT, *NEXT, *ENGINE, *ON_FLEET, "bench", "all"),
+    "kube": ("kube-build", "kube"),
+    "test": (*LINT, *UNIT, *NEXT, *ENGINE, *ON_FLEET, "kube"),
+    "test-all": (*LINT, *UNIT, *NEXT, *ENGINE, *ON_FLEET, "kube-build", "kube", "bench", "all"),
     "bench": ("engine", "bench"),
 }
