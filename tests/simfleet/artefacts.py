@@ -55,7 +55,7 @@ def vllm(client: docker.DockerClient) -> tuple[Path, Path]:
     kernels = machine.vllm_kernels()
     made_from = cache.digest(images.digest("python"), kernels, cache.tree_digest(_VLLM))
     image = cache.root() / "images" / f"vllm-{made_from}"
-    models = cache.root() / "models" / made_from
+    models = cache.root() / "models" / f"vllm-{made_from}"
 
     def make(partial: Path) -> None:
         with tempfile.TemporaryDirectory(dir=partial.parent, prefix="vllm-") as name:
@@ -71,7 +71,11 @@ def vllm(client: docker.DockerClient) -> tuple[Path, Path]:
 
     if not models.exists():
         cache.remove(image)
-    return cache.kept(image, make), models
+    cache.kept(image, make)
+    # the model of a fleet that is up is mounted from there, so more of those stay
+    cache.keep_newest(image.parent, "vllm")
+    cache.keep_newest(models.parent, "vllm", count=10)
+    return image, models
 
 
 _ENVIRONMENT = [

@@ -8,10 +8,13 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_VERSION = re.compile(r"[0-9a-f]{16}(\.tar)?")
 
 
 def root() -> Path:
@@ -64,6 +67,13 @@ def kept(path: Path, make: Callable[[Path], None]) -> Path:
         finally:
             remove(partial)
     return path
+
+
+def keep_newest(folder: Path, name: str, count: int = 2) -> None:
+    """Of the versions `name-<digest>` of a thing, remove all but the newest ones."""
+    versions = [path for path in folder.glob(f"{name}-*") if _VERSION.fullmatch(path.name.removeprefix(f"{name}-"))]
+    for path in sorted(versions, key=lambda found: found.stat().st_mtime, reverse=True)[count:]:
+        remove(path)
 
 
 def remove(path: Path) -> None:

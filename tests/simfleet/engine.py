@@ -93,13 +93,3 @@ def _start() -> None:
         f"dockerd did not answer within {_START_SECONDS:.0f} s of its start; its log is "
         f"{cache.root() / 'engine' / 'dockerd.log'} or in `journalctl -u docker`."
     )
-
-
-def started_by_us() -> int | None:
-    """The process id of the dockerd that ensure_engine started by hand and that still runs."""
-    note = cache.root() / "engine" / "dockerd.pid"
-    if not note.exists():
-        return None
-    pid = int(note.read_text(encoding="ascii"))
-    command = Path(f"/proc/{pid}/cmdline")
-    return pid if command.exists() and b"dockerd" in command.read_bytes() else None

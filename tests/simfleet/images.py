@@ -117,6 +117,7 @@ def _save(client: docker.DockerClient, name: str, wanted: str) -> None:
                 handle.write(chunk)
 
     cache.kept(tar_path(name), write)
+    cache.keep_newest(tar_path(name).parent, name)
 
 
 def _base(client: docker.DockerClient, wanted: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import ipaddress
+import os
 import tarfile
 from pathlib import Path
 
@@ -100,6 +101,16 @@ def test_what_fails_half_way_is_not_kept(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(SimError):
         cache.kept(tmp_path / "x" / "thing", make)
     assert list((tmp_path / "x").iterdir()) == []
+
+
+def test_old_versions_of_a_thing_make_room(tmp_path: Path) -> None:
+    names = [f"node-{number:016x}.tar" for number in range(4)]
+    others = ["node-fresh-0000000000000000.tar", "node-x"]
+    for age, name in enumerate([*names, *others]):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (age, age))
+    cache.keep_newest(tmp_path, "node")
+    assert {path.name for path in tmp_path.iterdir()} == {*names[2:], *others}
 
 
 def test_torch_for_cpu_is_never_replaced_by_the_cuda_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
