@@ -14,7 +14,8 @@ import json
 import os
 from collections.abc import Mapping
 from typing import Any, Protocol
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
+from urllib.request import proxy_bypass_environment
 
 from ansible_collections.ascend.fleet.plugins.plugin_utils._volcano_checks import Problem
 
@@ -126,9 +127,12 @@ class Cluster:
             "timeout": self._timeout,
             "maxsize": 8,
         }
+        if getattr(config, "tls_server_name", None):
+            tls["server_hostname"] = config.tls_server_name
         if not config.verify_ssl:
             self._urllib3.disable_warnings(self._urllib3.exceptions.InsecureRequestWarning)
-        if config.proxy:
+        bypassed = proxy_bypass_environment(urlsplit(config.host).netloc, {"no": getattr(config, "no_proxy", "") or ""})
+        if config.proxy and not bypassed:
             return self._urllib3.ProxyManager(config.proxy, **tls)
         return self._urllib3.PoolManager(**tls)
 

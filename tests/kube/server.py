@@ -193,12 +193,11 @@ class ApiServer:
         return self.request("PATCH", f"{path}/status", {"status": status}, "application/merge-patch+json")
 
     def kubeconfig(self, path: Path, token: str | None = None) -> Path:
+        authority = base64.b64encode(self.certificate.read_bytes()).decode()
         content = {
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [
-                {"name": "c", "cluster": {"server": self.url, "certificate-authority": str(self.certificate)}}
-            ],
+            "clusters": [{"name": "c", "cluster": {"server": self.url, "certificate-authority-data": authority}}],
             "users": [{"name": "u", "user": {"token": token or self.token}}],
             "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
             "current-context": "x",

@@ -166,6 +166,7 @@ def test_validation_needs_no_cluster(train: Train) -> None:
     values = {"validate_only": True, "kubeconfig": "/nowhere"}
     play = train(**values).succeeded()
     play.says("configmap1980-", "RestartJob")
+    train(**values, hosts="localhost").succeeded().says("Bring image and data")
     train(**values, npus=0).failed().says("volcano_job_npus", "nothing was sent")
 
 
