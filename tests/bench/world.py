@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from tests.simfleet import inventory
+from tests.simfleet import artefacts, inventory, oci
 from tests.simfleet.fleet import Fleet
 from tests.simfleet.spec import NodeSpec
 
@@ -23,8 +23,9 @@ from .measure import InvalidRunError
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 BIN = Path(sys.executable).parent
-SERVICES = 2
-PORT = 8080
+# Name; first of its two cards and port, ours and the stock playbook's.
+SERVICES = (("one", (0, 8080), (4, 9080)), ("two", (2, 8081), (6, 9081)))
+MANAGERS = ("davinci_manager", "devmm_svm", "hisi_hdc")
 FORKS = "10"
 
 
@@ -34,6 +35,7 @@ class World:
     def __init__(self, size: int) -> None:
         specs = [NodeSpec(f"n{number}") for number in range(1, size + 1)]
         self.fleet = Fleet(f"bench-{os.getpid()}", specs)
+        self.folder = self.fleet.folder / "bench"
         self.size = size
         self.environment = {
             **os.environ,
@@ -46,14 +48,38 @@ class World:
 
     def __enter__(self) -> World:
         self.fleet.up()
-        self.folder = self.fleet.folder / "bench"
-        self.folder.mkdir()
+        try:
+            self.folder.mkdir()
+            oci.push(artefacts.light(self.fleet.client), self.fleet.registry_address, "light", "1")
+        except BaseException:
+            self.fleet.down()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.fleet.down()
+
+    @property
+    def image(self) -> str:
+        return f"{self.fleet.registry_address}/light:1"
+
+    def _ours(self, name: str, card: int, port: int) -> dict[str, Any]:
+        probe = {"type": "http", "path": "/health"}
+        cards = [card, card + 1]
+        service = {"name": name, "kind": "container", "image": self.image, "npus": cards, "port": port}
+        return {**service, "container_port": 8080, "env": {"GREETING": name}, "probe": probe}
+
+    def _stock(self, name: str, card: int, port: int) -> dict[str, Any]:
+        devices = [f"/dev/{node}" for node in (f"davinci{card}", f"davinci{card + 1}", *MANAGERS)]
+        return {
+            "name": name,
+            "image": self.image,
+            "env": {"GREETING": name},
+            "devices": [f"{device}:{device}:rwm" for device in devices],
+            "published_ports": [f"127.0.0.1:{port}:8080"],
+        }
 
     def inventory(self, size: int) -> Path:
         """The first servers of the fleet, with both descriptions of the services."""
@@ -63,8 +89,8 @@ class World:
         group["hosts"] = dict(list(group["hosts"].items())[:size])
         group["vars"] = {
             "fleet_report_dir": str(self.folder / "report"),
-            "fleet_services": [self._ours(number) for number in range(SERVICES)],
-            "stock_services": [self._stock(number) for number in range(SERVICES)],
+            "fleet_services": [self._ours(name, *ours) for name, ours, _theirs in SERVICES],
+            "stock_services": [self._stock(name, *stock) for name, _ours, stock in SERVICES],
         }
         path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
         return path
