@@ -95,6 +95,7 @@ class _Reader:
         self.rows: list[Row] = []
         self.listed: list[int] = []
         self.width = 0
+        self.closed = False
         self.last = ""
         self.stray: list[str] = []
 
@@ -145,6 +146,7 @@ class _Reader:
         self._inside()
         self._drop_pending()
         self.last = line
+        self.closed = self.closed or "=" in line
         if self.second is not None and self.width == 0:
             self.width = len(line)
 
@@ -170,6 +172,8 @@ class _Reader:
         fields = header.fields
         if self.process is None and "pid" in fields and self.second is not None:
             self.process = header
+            if not self.closed:
+                self._problem(MISSING, "the rows of the last NPU stop without a border")
             # A lost letter makes bytes of megabytes.
             if "memory_bytes" in fields and len(line) != self.width:
                 self._problem(DAMAGED, "the header of the list of processes is shifted")
@@ -193,6 +197,7 @@ class _Reader:
             self._problem(DAMAGED, f"a row does not fit the header of the table: {_short(line)}")
             return
         self.rows.append(row)
+        self.closed = False
         for text in row.unreadable:
             self._problem(DAMAGED, f"{text!r} is no number in the row {_short(line)}")
         if is_second:
