@@ -19,7 +19,6 @@ from ansible_collections.ascend.fleet.plugins.module_utils._document import LEAS
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
-
 PATIENCE = 0.3
 
 
@@ -45,6 +44,21 @@ class Lock:
                 return False
             self._fd = fd
             return True
+
+    def sign(self, run: dict[str, str]) -> None:
+        """Write down who holds the lock, for whoever meets it."""
+        assert self._fd is not None
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, json.dumps(run).encode(), 0)
+
+    def holder(self) -> dict[str, str]:
+        """Who signed the lock last; meaningful while it is held."""
+        try:
+            with open(self._path, encoding="utf-8") as handle:
+                signed = json.load(handle)
+        except (OSError, ValueError):
+            return {}
+        return signed if isinstance(signed, dict) else {}
 
     def is_held(self) -> bool:
         """Whether somebody holds the lock now. Asking takes it for a moment, which PATIENCE absorbs."""

@@ -39,7 +39,8 @@ def _apply(system: System, params: Json, check_mode: bool) -> Json:
     work = digest([params["action"], params["document"], sorted(params["scope"]), params["interrupting"]])
     lock = _lock.Lock(system)
     if not lock.try_acquire():
-        return _attach(system, params, work)
+        return _attach(system, lock, params, work)
+    lock.sign({"id": run["id"], "owner": run["owner"]})
     plan = node.plan()
     errors = _node_report.plan_errors(plan)
     if errors:
@@ -63,16 +64,17 @@ def _apply(system: System, params: Json, check_mode: bool) -> Json:
     return _outcome(system, work, params["wait"])
 
 
-def _attach(system: System, params: Json, work: str) -> Json:
+def _attach(system: System, lock: _lock.Lock, params: Json, work: str) -> Json:
     """Another change is under way: ours from before a lost connection, or somebody else's."""
     status = _work.read_status(system) or {}
-    if status.get("digest") == work and not status.get("done"):
+    under_way = not status.get("done", True)
+    if status.get("digest") == work and under_way:
         return _outcome(system, work, params["wait"])
-    holder = status.get("run") or {}
+    holder = lock.holder()
+    phase = status["phase"] if under_way else "planning"
     raise FleetError(
         "lock-held",
-        f"The node is being changed by run {holder.get('id')} of {holder.get('owner')}"
-        f" ({status.get('phase', 'its phase is unknown')}).",
+        f"The node is being changed by run {holder.get('id')} of {holder.get('owner')} ({phase}).",
         key="lock",
         value=holder,
     )

@@ -39,7 +39,15 @@ def read_status(system: System) -> dict[str, Any] | None:
 def start(system: System, lock: Lock, digest: str, run: dict[str, str], job: Job) -> None:
     """Run ``job`` in a process of its own that inherits the lock; returns once it is on its way."""
     system.makedirs(WORK_DIR, 0o700)
-    status = {"digest": digest, "run": run, "started": time.time(), "phase": "starting", "done": False, "result": None}
+    status: dict[str, Any] = {
+        "digest": digest,
+        "run": run,
+        "pid": None,
+        "started": time.time(),
+        "phase": "starting",
+        "done": False,
+        "result": None,
+    }
     _write(system, status)
     child = os.fork()
     if child:
@@ -50,6 +58,7 @@ def start(system: System, lock: Lock, digest: str, run: dict[str, str], job: Job
     if os.fork():
         os._exit(0)
     _detach()
+    status["pid"] = os.getpid()
     _work(system, status, job)
     os._exit(0)
 

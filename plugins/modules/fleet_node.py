@@ -78,7 +78,7 @@ options:
     description:
       - Seconds to wait on the node for the work to end before it is left running in the background.
     type: float
-    default: 20
+    default: 5
   work:
     description:
       - Digest of the work that O(action=poll) asks for. Set by the action plugin.
@@ -205,7 +205,7 @@ def main() -> None:
             "interrupting": {"type": "bool", "default": True},
             "run": {"type": "dict", "options": RUN_OPTIONS},
             "step": {"type": "str"},
-            "wait": {"type": "float", "default": 20},
+            "wait": {"type": "float", "default": 5},
             "work": {"type": "str"},
             "secrets": {"type": "dict", "no_log": True},
             "files": {"type": "dict"},

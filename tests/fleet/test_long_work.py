@@ -6,11 +6,9 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -20,9 +18,10 @@ from tests.simfleet.node import Node
 
 pytestmark = pytest.mark.fleet
 
+LOCK = "/var/lib/ascend-fleet/lock"
 STATUS = "/var/lib/ascend-fleet/work/status.json"
 # Longer than the module waits before it leaves the work running in the background.
-LOADING = 15
+LOADING = 25
 
 
 def slow(ground: Ground, **keys: Any) -> dict[str, Any]:
@@ -36,7 +35,7 @@ def status(node: Node) -> dict[str, Any]:
     return dict(json.loads(ran.out)) if ran.rc == 0 else {}
 
 
-def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+def until(condition: Callable[[], bool], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true"
@@ -48,23 +47,31 @@ def loads(node: Node) -> bool:
     return "slow" in containers(node) and status(node).get("done") is False
 
 
-def started(ground: Ground, **variables: Any) -> subprocess.Popen[str]:
-    node = ground.node("n1")
-    node.exec("rm", "-f", STATUS)
-    run = ground.start("site", "--limit", "n1", **variables)
-    until(lambda: loads(node))
-    return run
-
-
 @pytest.fixture
 def entries(ground: Ground) -> dict[str, Any]:
     return {"fleet_services": [slow(ground, nodes="n1")]}
 
 
-def test_a_killed_run_leaves_the_work_going_and_the_next_one_joins_it(ground: Ground, entries: dict[str, Any]) -> None:
-    run = started(ground, **entries)
-    os.kill(run.pid, signal.SIGKILL)
+@pytest.fixture
+def loading(ground: Ground, entries: dict[str, Any]) -> Iterator[subprocess.Popen[str]]:
+    """A run that has started the service and waits for it."""
+    node = ground.node("n1")
+    prepared = ground.run("prepare", "--limit", "n1")
+    assert prepared.rc == 0, prepared.out
+    node.exec("rm", "-f", STATUS)
+    run = ground.start("site", "--limit", "n1", **entries)
+    until(lambda: loads(node))
+    yield run
+    run.kill()
     run.wait()
+    until(lambda: node.exec("flock", "--nonblock", LOCK, "true", check=False).rc == 0)
+
+
+def test_a_killed_run_leaves_the_work_going_and_the_next_one_joins_it(
+    ground: Ground, entries: dict[str, Any], loading: subprocess.Popen[str]
+) -> None:
+    loading.kill()
+    loading.wait()
     node = ground.node("n1")
     first = inspect(node, "slow")["Id"]
     outcome = ground.run("site", "--limit", "n1", **entries)
@@ -75,25 +82,25 @@ def test_a_killed_run_leaves_the_work_going_and_the_next_one_joins_it(ground: Gr
     assert inspect(node, "slow")["HostConfig"]["RestartPolicy"]["Name"] == "always"
 
 
-def test_a_run_survives_a_network_that_goes_away_for_a_while(ground: Ground, entries: dict[str, Any]) -> None:
-    run = started(ground, **entries)
+def test_a_run_survives_a_network_that_goes_away_for_a_while(ground: Ground, loading: subprocess.Popen[str]) -> None:
     node = ground.node("n1")
     node.cut()
     try:
-        until(lambda: status(node).get("done") is True, LOADING + 30)
+        until(lambda: status(node).get("done") is True)
     finally:
         node.heal()
-    out, _err = run.communicate(timeout=180)
-    assert run.returncode == 0, out
+    out, _err = loading.communicate(timeout=240)
+    assert loading.returncode == 0, out
     assert answer(node, 8080) == "slow"
 
 
-def test_a_killed_worker_is_named_and_the_next_run_mends_what_it_left(ground: Ground, entries: dict[str, Any]) -> None:
-    run = started(ground, **entries)
+def test_a_killed_worker_is_named_and_the_next_run_mends_what_it_left(
+    ground: Ground, entries: dict[str, Any], loading: subprocess.Popen[str]
+) -> None:
     node = ground.node("n1")
-    node.exec("pkill", "-9", "-f", "AnsiballZ_fleet_node|ansible_collections.ascend.fleet.plugins.modules.fleet_node")
-    out, _err = run.communicate(timeout=120)
-    assert run.returncode != 0, out
+    node.exec("kill", "-9", str(status(node)["pid"]))
+    out, _err = loading.communicate(timeout=240)
+    assert loading.returncode != 0, out
     assert "ended without a result" in out
     outcome = ground.run("site", "--limit", "n1", **entries)
     assert outcome.verdict["ok"] is True, outcome.out
@@ -101,12 +108,15 @@ def test_a_killed_worker_is_named_and_the_next_run_mends_what_it_left(ground: Gr
     assert inspect(node, "slow")["HostConfig"]["RestartPolicy"]["Name"] == "always"
 
 
-def test_a_second_run_is_told_who_holds_the_node(ground: Ground, entries: dict[str, Any]) -> None:
-    run = started(ground, **entries)
+def test_a_second_run_is_told_who_holds_the_node(ground: Ground, loading: subprocess.Popen[str]) -> None:
+    node = ground.node("n1")
+    holder = status(node)["run"]["id"]
     other = {"fleet_services": [slow(ground, nodes="n1", env={"OTHER": "1"})]}
-    refused = ground.run("site", "--limit", "n1", **other)
+    refused = ground.run("deploy", "--limit", "n1", **other)
     assert refused.verdict["ok"] is False
-    assert {check for _host, check in refused.failed_checks()} & {"lock-held", "lease-held"}
-    out, _err = run.communicate(timeout=180)
-    assert run.returncode == 0, out
-    assert "OTHER=1" not in inspect(ground.node("n1"), "slow")["Config"]["Env"]
+    # The lock is held while the node is worked on, the lease until the run ends.
+    assert {check for _host, check in refused.failed_checks()} <= {"lock-held", "lease-held"}
+    assert holder in refused.out
+    out, _err = loading.communicate(timeout=240)
+    assert loading.returncode == 0, out
+    assert "OTHER=1" not in inspect(node, "slow")["Config"]["Env"]
