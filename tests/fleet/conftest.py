@@ -87,7 +87,9 @@ def inspect(node: Node, name: str) -> Json:
 
 
 def answer(node: Node, port: int) -> str:
-    return str(node.exec("curl", "--silent", "--show-error", "--max-time", "5", f"http://127.0.0.1:{port}/").out).strip()
+    return str(
+        node.exec("curl", "--silent", "--show-error", "--max-time", "5", f"http://127.0.0.1:{port}/").out
+    ).strip()
 
 
 def exists(node: Node, path: str) -> bool:

@@ -1,0 +1,203 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an operator meets: orphans, foreign containers, one service of many, two runs at once, servers that go away."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from typing import Any
+
+import pytest
+import yaml
+
+from tests import playbook_run
+from tests.fleet.conftest import COLLECTIONS, Ground, answer, containers, docker, exists, inspect
+
+pytestmark = pytest.mark.fleet
+
+LEASE = "/var/lib/ascend-fleet/lease.json"
+# Nothing of these tests is about host settings: without them a run is shorter.
+BARE: dict[str, Any] = {"fleet_metadata_block": "unmanaged", "fleet_batch": "100%"}
+
+
+def services(ground: Ground, *names: str, **keys: Any) -> dict[str, Any]:
+    entries = [ground.service(name, port=8000 + number, **keys) for number, name in enumerate(names)]
+    return {**BARE, "fleet_services": entries}
+
+
+def until(what: str, holds: Any, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
+        time.sleep(0.2)
+
+
+def test_orphan_is_reported_and_removed_only_when_asked(ground: Ground) -> None:
+    assert ground.run("site", "--limit", "n1", **services(ground, "web", "old")).rc == 0
+    reported = ground.run("site", "--limit", "n1", **services(ground, "web"))
+    assert reported.rc == 0, reported.out
+    assert containers(ground.node()) == {"web", "old"}
+    assert [item["service"] for item in reported.verdict["hosts"]["n1"]["warnings"]] == ["old"]
+    removed = ground.run("site", "--limit", "n1", **services(ground, "web"), fleet_prune="remove")
+    assert removed.rc == 0, removed.out
+    assert containers(ground.node()) == {"web"}
+
+
+def test_foreign_container_keeps_its_cards_until_it_is_released(ground: Ground) -> None:
+    node = ground.node("n2")
+    devices = [part for card in range(4) for part in ("--device", f"/dev/davinci{card}")]
+    assert ground.run("stage", "--limit", "n2", **services(ground, "web")).rc == 0
+    docker(node, "run", "--detach", "--name", "theirs", *devices, ground.image, "sleep", "1000")
+    refused = ground.run("site", "--limit", "n2", **services(ground, "web", npus=1))
+    assert refused.rc != 0
+    assert any("theirs" in item["message"] for item in refused.verdict["failures"])
+    assert inspect(node, "theirs")["State"]["Running"] is True
+    released = ground.run("site", "--limit", "n2", **services(ground, "web", npus=1), fleet_release=["theirs"])
+    assert released.rc == 0, released.out
+    assert inspect(node, "theirs")["State"]["Running"] is False
+    assert answer(node, 8000) == "web"
+
+
+def test_only_the_chosen_service_is_touched(ground: Ground) -> None:
+    assert ground.run("site", "--limit", "n1", **services(ground, "web", "other")).rc == 0
+    before = inspect(ground.node(), "other")["Id"]
+    changed = services(ground, "web", "other", env={"COLOUR": "red"})
+    chosen = ground.run("site", "--limit", "n1", **changed, fleet_only=["web"])
+    assert chosen.rc == 0, chosen.out
+    assert "COLOUR=red" in inspect(ground.node(), "web")["Config"]["Env"]
+    assert inspect(ground.node(), "other")["Id"] == before
+
+
+def test_limit_leaves_the_other_server_alone(ground: Ground) -> None:
+    run = ground.run("site", "--limit", "n2", **services(ground, "web"))
+    assert run.rc == 0, run.out
+    assert (containers(ground.node("n1")), containers(ground.node("n2"))) == (set(), {"web"})
+
+
+@pytest.fixture
+def slow_run(ground: Ground) -> Any:
+    """A run that holds the lease of n1: its service becomes ready only once a file says so."""
+    command = "until [ -e /go/now ]; do sleep 0.2; done; echo slow > /tmp/index.html; exec httpd -f -p 80 -h /tmp"
+    ground.node().exec("sh", "-c", "mkdir -p /srv/go && rm -f /srv/go/now")
+    entry = ground.service("slow", port=8000, command=[command], mounts=[{"source": "/srv/go", "target": "/go"}])
+    variables = {**BARE, "fleet_services": [entry]}
+    process = ground.start("site", "--limit", "n1", **variables)
+    try:
+        until("the slow service's start", lambda: "slow" in containers(ground.node()), 120)
+        yield process, variables
+    finally:
+        ground.node().exec("touch", "/srv/go/now")
+        if process.poll() is None:
+            process.terminate()
+        process.communicate(timeout=60)
+
+
+def test_second_run_says_who_works_on_the_node(ground: Ground, slow_run: Any) -> None:
+    process, variables = slow_run
+    lease = json.loads(ground.node().exec("cat", LEASE).out)
+    second = ground.run("site", "--limit", "n1", **{**variables, "fleet_services": [ground.service("web", port=8009)]})
+    assert second.rc != 0
+    [check] = {item["check"] for item in second.verdict["failures"]}
+    assert check in ("lease-held", "lock-held")
+    assert lease["run_id"] in second.verdict["failures"][0]["message"]
+    assert "web" not in containers(ground.node())
+    ground.node().exec("touch", "/srv/go/now")
+    out, _none = process.communicate(timeout=120)
+    assert process.returncode == 0, out
+    assert not exists(ground.node(), LEASE)
+
+
+def test_killed_run_is_taken_over_by_the_next(ground: Ground, slow_run: Any) -> None:
+    process, variables = slow_run
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait(timeout=30)
+    ground.node().exec("touch", "/srv/go/now")
+    following = ground.run("site", "--limit", "n1", **variables)
+    assert following.rc == 0, following.out
+    assert containers(ground.node()) == {"slow"}
+    assert answer(ground.node(), 8000) == "slow"
+    assert not exists(ground.node(), LEASE)
+
+
+def test_server_that_is_cut_off(ground: Ground) -> None:
+    ground.node("n2").cut()
+    try:
+        run = ground.run("site", **services(ground, "web"), fleet_on_node_failure="continue")
+    finally:
+        ground.node("n2").heal()
+    assert run.rc != 0
+    assert run.failed_checks() == [("n2", "host-unreachable")]
+    assert run.verdict["hosts"]["n1"]["ok"] is True
+    assert containers(ground.node("n1")) == {"web"}
+
+
+def test_service_that_fails_stops_the_ramp(ground: Ground) -> None:
+    broken = ground.service("web", port=8000, command=["exit 3"])
+    run = ground.run("site", **{**BARE, "fleet_batch": 1, "fleet_services": [broken]})
+    assert run.rc != 0
+    assert [host for host, _check in run.failed_checks()] == ["n1", "n2"]
+    assert run.failed_checks()[1] == ("n2", "no-result")
+    assert containers(ground.node("n2")) == set()
+    assert not exists(ground.node("n1"), LEASE)
+
+
+def test_report_says_what_runs_where(ground: Ground) -> None:
+    assert ground.run("site", "--limit", "n1", **services(ground, "web", npus=1)).rc == 0
+    run = ground.run("report", "--limit", "n1", **services(ground, "web", npus=1))
+    assert run.rc == 0, run.out
+    [row] = json.loads((run.reports / "report.json").read_text())["services"]
+    assert (row["service"], row["node"], row["state"], row["cards"]) == ("web", "n1", "running", [0])
+    assert "| web | n1 | container | running |" in (run.reports / "report.md").read_text()
+
+
+def test_plan_contacts_the_nodes_only_when_asked(ground: Ground) -> None:
+    wanted = services(ground, "web", npus=6)
+    run = ground.run("plan", **wanted)
+    assert run.rc != 0
+    rows = json.loads((run.reports / "plan.json").read_text())["plan"]
+    assert [(row["node"], row["cards"], bool(row["problem"])) for row in rows] == [
+        ("n1", [0, 1, 2, 3, 4, 5], False),
+        ("n2", None, True),
+    ]
+    assert not (run.reports / run.verdict["run_id"] / "records").exists()
+    observed = ground.run("plan", "--limit", "n1", "-e", "fleet_plan_observe=true", **wanted)
+    assert observed.rc == 0, observed.out
+    changes = json.loads((observed.reports / "plan.json").read_text())["changes"]
+    assert ("create", "web") in {(change["action"], change["target"]) for change in changes}
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_role_brings_one_service_by_itself(ground: Ground, check: bool) -> None:
+    entry = {key: value for key, value in ground.service("alone", port=8000).items() if key != "kind"}
+    play = {
+        "name": "One service",
+        "hosts": "fleet",
+        "gather_facts": False,
+        "roles": [{"role": "ascend.fleet.container_service", "vars": {"container_service_entry": entry}}],
+    }
+    path = ground.folder / "play.yml"
+    path.write_text(yaml.safe_dump([play]))
+    for changed in (2, 0):
+        done = subprocess.run(
+            [playbook_run.PROGRAM, "-i", str(ground.hosts(BARE)), str(path), "--limit", "n1", *["--check"] * check],
+            cwd=ground.folder,
+            env=playbook_run.environment(COLLECTIONS),
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        run = playbook_run.Outcome(done.returncode, done.stdout + done.stderr, ground.folder / "report")
+        assert run.rc == 0, run.out
+        if check:
+            assert run.verdict["ok"] is None
+            assert containers(ground.node()) == set()
+            return
+        assert (run.changed["n1"] > 0) is (changed > 0)
+        assert run.verdict["ok"] is True
+        assert answer(ground.node(), 8000) == "alone"
