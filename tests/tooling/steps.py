@@ -52,6 +52,7 @@ def simfleet(*args: str) -> tuple[str, ...]:
 
 
 FLEET = ("tests/simfleet/__main__.py",)
+WHOLE_RUN = "tests/tooling/test_site_run.py"
 NO_ENGINE = "not engine and not fleet and not kube and not exhaustive"
 
 STEPS = (
@@ -105,10 +106,19 @@ STEPS = (
         "fleet",
         "fleet",
         "playbooks over the simulated fleet",
-        pytest("fleet and not exhaustive"),
+        pytest("fleet and not exhaustive", "tests", f"--ignore={WHOLE_RUN}"),
         FLEET,
         pytest=True,
         timeout=2400,
+    ),
+    Step(
+        "next-site",
+        "next-fleet",
+        "a whole run by the newest ansible-core",
+        pytest("fleet", WHOLE_RUN),
+        FLEET,
+        venv=VENV_NEXT,
+        pytest=True,
     ),
     Step("molecule-debian", "molecule", "scenario debian", script("scenario.py", "debian"), timeout=1200),
     Step("molecule-dnf", "molecule", "scenario dnf", script("scenario.py", "dnf"), timeout=1200),
@@ -132,7 +142,7 @@ STEPS = (
 CLEANUP = (Step("leftovers", "cleanup", "fleets that tests left behind", script("leftovers.py"), FLEET),)
 
 LINT, UNIT, NEXT, ENGINE = ("lint",), ("unit",), ("next",), ("engine", "integration")
-ON_FLEET = ("fleet", "molecule")
+ON_FLEET = ("fleet", "next-fleet", "molecule")
 RINGS = {
     "lint": LINT,
     "unit": UNIT,
