@@ -11,7 +11,8 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.ascend.fleet.plugins.plugin_utils import _problems, _run
 from ansible_collections.ascend.fleet.plugins.plugin_utils._compile import compile_fleet
-from ansible_collections.ascend.fleet.plugins.plugin_utils._inventory import Inventory, plain
+from ansible_collections.ascend.fleet.plugins.plugin_utils._inventory import Inventory
+from ansible_collections.ascend.fleet.plugins.plugin_utils._records import plain
 
 ARGUMENTS: dict[str, Any] = {
     "entries": {"type": "list", "elements": "raw"},

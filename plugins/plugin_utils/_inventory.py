@@ -19,6 +19,7 @@ from ansible_collections.ascend.fleet.plugins.plugin_utils._compile import Varia
 from ansible_collections.ascend.fleet.plugins.plugin_utils._entries import Files
 from ansible_collections.ascend.fleet.plugins.plugin_utils._host_settings import ALIASES, PREFIX
 from ansible_collections.ascend.fleet.plugins.plugin_utils._options import Flaw
+from ansible_collections.ascend.fleet.plugins.plugin_utils._records import plain
 
 HOSTS = "fleet_hosts"
 
@@ -114,21 +115,6 @@ class Inventory:
     def folder(self, host: str) -> str:
         """Relative files of the controller lie beside the inventory, or where the command was given."""
         return str(self._of_host(host).get("inventory_dir") or os.getcwd())
-
-
-def plain(value: Any) -> Any:
-    """Built-in types only: what the templating engine hands out carries tags and templates lazily."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, bool) or value is None:
-        return value
-    if isinstance(value, int):
-        return int(value)
-    return float(value) if isinstance(value, float) else value
 
 
 def _template_flaw(name: str, error: AnsibleError) -> Flaw:

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.ascend.fleet.plugins.module_utils._container_spec import FORBIDDEN_TARGET, hides
 from ansible_collections.ascend.fleet.plugins.plugin_utils._options import Flaw, Options
 
-# The home of the guide's images: a mount there hides what the image installed.
-FORBIDDEN_TARGET = "/home/ma-user"
-LABEL_NAMESPACE = "io.ascend.fleet."
+HIDES_IMAGE = f"lies over {FORBIDDEN_TARGET}, where a mount hides the image's own files"
+
 OWN_VARIABLES = {
     "ASCEND_RT_VISIBLE_DEVICES": "The cards of npus are exported as seen inside the container.",
     "ASCEND_VISIBLE_DEVICES": "The cards of npus are mounted by the collection.",
@@ -222,13 +222,8 @@ def common_flaws(entry: Entry) -> Iterator[Flaw]:
 
 def _mount_flaws(entry: Entry) -> Iterator[Flaw]:
     for key, path in (("model.path", (entry["model"] or {}).get("path")), ("work_dir", entry["work_dir"])):
-        if path and _is_forbidden(path):
-            yield Flaw(
-                key,
-                path,
-                f"lies at or under {FORBIDDEN_TARGET}, where a mount hides the image's own files",
-                "Use another folder.",
-            )
+        if path and hides(path, FORBIDDEN_TARGET):
+            yield Flaw(key, path, HIDES_IMAGE, "Use another folder.")
     targets = {
         path: key
         for key, path in (("model", (entry["model"] or {}).get("path")), ("work_dir", entry["work_dir"]))
@@ -245,15 +240,10 @@ def _mount_flaws(entry: Entry) -> Iterator[Flaw]:
 
 def _one_mount(key: str, mount: Mapping[str, Any]) -> Iterator[Flaw]:
     kind, source, target = mount["type"], mount["source"], mount["target"]
-    if _is_forbidden(target):
-        yield Flaw(
-            f"{key}.target",
-            target,
-            f"lies at or under {FORBIDDEN_TARGET}, where a mount hides the image's own files",
-            "Mount it elsewhere.",
-        )
     if target == "/":
         yield Flaw(f"{key}.target", target, "would hide the whole image", "Name a folder below /.")
+    elif hides(target, FORBIDDEN_TARGET):
+        yield Flaw(f"{key}.target", target, HIDES_IMAGE, "Mount it elsewhere.")
     if kind == "bind" and not str(source or "").startswith("/"):
         yield Flaw(
             f"{key}.source", source, "is not an absolute path", "Write the whole path on the node, beginning with /."
@@ -266,10 +256,6 @@ def _one_mount(key: str, mount: Mapping[str, Any]) -> Iterator[Flaw]:
         yield Flaw(f"{key}.source", source, "has no meaning for a tmpfs", "Leave it out.")
     if mount["create"] and kind != "bind":
         yield Flaw(f"{key}.create", mount["create"], f"has no meaning for a {kind}", "Leave it out.")
-
-
-def _is_forbidden(path: str) -> bool:
-    return path == FORBIDDEN_TARGET or path.startswith(FORBIDDEN_TARGET + "/")
 
 
 def _probe_flaws(entry: Entry) -> Iterator[Flaw]:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from ansible_collections.ascend.fleet.plugins.module_utils._document import LABEL
 from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds import _base
 from ansible_collections.ascend.fleet.plugins.plugin_utils._options import Flaw
 
@@ -92,7 +93,7 @@ def _flaws(entry: _base.Entry) -> Iterator[Flaw]:
                 f"devices[{index}]", device, "is a card", "List cards under npus, so that nobody else gets them."
             )
     for name, value in entry["labels"].items():
-        if name.startswith(_base.LABEL_NAMESPACE):
+        if name.startswith(LABEL):
             yield Flaw(f"labels.{name}", value, "lies in the collection's own name space", "Choose another name.")
     for name, limit in entry["ulimits"].items():
         if isinstance(limit, bool) or not re.match(r"^(-1|\d+)(:(-1|\d+))?$", str(limit)):

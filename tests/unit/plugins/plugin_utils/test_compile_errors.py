@@ -98,8 +98,9 @@ WEB_CASES: list[tuple[str, dict[str, Any], tuple[str, str, str, str]]] = [
     (
         "mount-ma-user",
         {"mounts": ["/srv/x:/home/ma-user/x"]},
-        ("mounts[0].target", "/home/ma-user/x", "lies at or under /home/ma-user", "elsewhere"),
+        ("mounts[0].target", "/home/ma-user/x", "lies over /home/ma-user", "elsewhere"),
     ),
+    ("mount-home", {"mounts": ["/srv:/home"]}, ("mounts[0].target", "/home", "lies over /home/ma-user", "elsewhere")),
     (
         "mount-relative",
         {"mounts": [{"source": "data", "target": "/data"}]},
@@ -129,7 +130,7 @@ WEB_CASES: list[tuple[str, dict[str, Any], tuple[str, str, str, str]]] = [
         {"mounts": [{"type": "tmpfs", "source": "/a", "target": "/b"}]},
         ("mounts[0].source", "/a", "has no meaning for a tmpfs", "Leave it out"),
     ),
-    ("work-dir", {"work_dir": "/home/ma-user"}, ("work_dir", "/home/ma-user", "lies at or under", "another folder")),
+    ("work-dir", {"work_dir": "/home/ma-user"}, ("work_dir", "/home/ma-user", "lies over", "another folder")),
     ("model-relative", {"model": "models/x"}, ("model", "models/x", "is not an absolute path", "whole path")),
     ("model-dots", {"model": "/m/../x"}, ("model", "/m/../x", "holds ..", "without them")),
     ("shm-size", {"shm_size": "16 gigs"}, ("shm_size", "16 gigs", "is not a size", "16g")),
@@ -239,7 +240,7 @@ CHAT_CASES: list[tuple[str, dict[str, Any], tuple[str, str, str, str]]] = [
     (
         "model-under-home",
         {"model": "/home/ma-user/m"},
-        ("model.path", "/home/ma-user/m", "at or under", "another folder"),
+        ("model.path", "/home/ma-user/m", "lies over", "another folder"),
     ),
 ]
 
