@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.simfleet import artefacts, inventory, oci  # noqa: E402  the checkout is no installed package
+from tests.simfleet import inventory  # noqa: E402  the checkout is no installed package
 from tests.simfleet.errors import SimError  # noqa: E402
 from tests.simfleet.fleet import Fleet  # noqa: E402
 from tests.simfleet.spec import NodeSpec  # noqa: E402
@@ -23,7 +23,7 @@ from tests.simfleet.spec import NodeSpec  # noqa: E402
 def up(name: str, path: str, *nodes: str) -> None:
     fleet = Fleet(name, [NodeSpec.parse(text) for text in nodes]).up()
     try:
-        oci.push(artefacts.light(fleet.client), fleet.registry_address, "light", "1")
+        fleet.publish("light")
         inventory.write(fleet, Path(path))
     except BaseException:
         fleet.down()

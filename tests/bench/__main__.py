@@ -32,6 +32,9 @@ def main() -> int:
         except measure.InvalidRunError as error:
             print(f"bench: {error}", file=sys.stderr)
             return 1
+        except KeyboardInterrupt:
+            print("bench: interrupted, its fleet is removed", file=sys.stderr)
+            return 130
     result = report.result(samples)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from tests.simfleet import artefacts, inventory, oci
+from tests.simfleet import inventory
 from tests.simfleet.fleet import Fleet
 from tests.simfleet.spec import NodeSpec
 
@@ -50,7 +50,7 @@ class World:
         self.fleet.up()
         try:
             self.folder.mkdir()
-            oci.push(artefacts.light(self.fleet.client), self.fleet.registry_address, "light", "1")
+            self.image = self.fleet.publish("light")
         except BaseException:
             self.fleet.down()
             raise
@@ -60,10 +60,6 @@ class World:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.fleet.down()
-
-    @property
-    def image(self) -> str:
-        return f"{self.fleet.registry_address}/light:1"
 
     def _ours(self, name: str, card: int, port: int) -> dict[str, Any]:
         probe = {"type": "http", "path": "/health"}

@@ -53,6 +53,7 @@ def simfleet(*args: str) -> tuple[str, ...]:
 
 FLEET = ("tests/simfleet/__main__.py",)
 WHOLE_RUN = "tests/tooling/test_site_run.py"
+DEMO = "tests/tooling/test_demo.py"
 NO_ENGINE = "not engine and not fleet and not kube and not exhaustive"
 
 STEPS = (
@@ -102,11 +103,13 @@ STEPS = (
         script("ansible_test.py", "integration", "--allow-unsupported"),
         ("tests/integration/targets/*/tasks",),
     ),
+    Step("demo", "fleet", "what `make demo` does", simfleet("demo"), FLEET, timeout=1800),
+    Step("demo-again", "fleet", "its services, a second run, drift", pytest("fleet", DEMO), FLEET, pytest=True),
     Step(
         "fleet",
         "fleet",
         "playbooks over the simulated fleet",
-        pytest("fleet and not exhaustive", "tests", f"--ignore={WHOLE_RUN}"),
+        pytest("fleet and not exhaustive", "tests", f"--ignore={WHOLE_RUN}", f"--ignore={DEMO}"),
         FLEET,
         pytest=True,
         timeout=2400,

@@ -24,15 +24,15 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    from tests.simfleet import artefacts, inventory, oci
+    from tests.simfleet import inventory
     from tests.simfleet.fleet import Fleet
     from tests.simfleet.spec import NodeSpec
 
     folder = tmp_path_factory.mktemp("site")
     with Fleet(f"core-{os.getpid()}", [NodeSpec("n1")]) as fleet:
-        oci.push(artefacts.light(fleet.client), fleet.registry_address, "light", "1")
+        image = fleet.publish("light")
         document: dict[str, Any] = yaml.safe_load(inventory.render(fleet))
-        service = {"name": "web", "kind": "container", "image": f"{fleet.registry_address}/light:1", "npus": 2}
+        service = {"name": "web", "kind": "container", "image": image, "npus": 2}
         service |= {"port": 8080, "probe": {"type": "http", "path": "/health"}}
         document["all"]["vars"] |= {"fleet_services": [service], "fleet_report_dir": str(folder / "report")}
         (folder / "hosts.yml").write_text(yaml.safe_dump(document, sort_keys=False))
