@@ -177,15 +177,10 @@ class _Compiler:
 
     def _is_for(self, host: str, entry: Entry) -> bool:
         pattern, replicas = entry.values["nodes"], entry.values["replicas"]
-        if pattern:
-            matching = self._match(pattern)
-            if not matching:
-                what = "matches no host of the inventory" if matching is not None else "is no host pattern"
-                remedy = "Write a group, a host or a pattern of these, as after hosts: in a play."
-                self._complain(host, [Flaw("nodes", pattern, what, remedy)], entry.place)
-                return False
-            if host not in matching:
-                return False
+        for index, wanted in enumerate(entry.values["reach"]):
+            self._matching(host, entry, f"reach[{index}].nodes", wanted["nodes"])
+        if pattern and host not in self._matching(host, entry, "nodes", pattern):
+            return False
         if replicas is None or entry.values["state"] == "absent":
             return True
         eligible = self._eligible_hosts(host, entry)
@@ -195,6 +190,14 @@ class _Compiler:
             self._complain(host, [flaw], entry.place)
             return False
         return host in eligible[:replicas]
+
+    def _matching(self, host: str, entry: Entry, key: str, pattern: str) -> set[str]:
+        matching = self._match(pattern)
+        if not matching:
+            what = "matches no host of the inventory" if matching is not None else "is no host pattern"
+            remedy = "Write a group, a host or a pattern of these, as after hosts: in a play."
+            self._complain(host, [Flaw(key, pattern, what, remedy)], entry.place)
+        return matching or set()
 
     def _match(self, pattern: str) -> set[str] | None:
         if pattern not in self._matches:

@@ -185,6 +185,11 @@ WEB_CASES: list[tuple[str, dict[str, Any], tuple[str, str, str, str]]] = [
     ("init", {"init": "maybe"}, ("init", "maybe", "is neither true nor false", "true or false")),
     ("reach-port", {"reach": [{"nodes": "all"}]}, ("reach[0].port", "", "is missing", "Add reach[0].port")),
     (
+        "reach-nowhere",
+        {"reach": [{"nodes": "nowhere", "port": 1}]},
+        ("reach[0].nodes", "nowhere", "matches no host", "a group, a host"),
+    ),
+    (
         "secret-missing",
         {"secrets": [{"name": "key", "file": "no"}]},
         ("secrets[0].file", "no", "cannot be read", "0600"),

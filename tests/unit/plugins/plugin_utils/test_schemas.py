@@ -124,6 +124,35 @@ def test_a_document_with_a_key_too_many_is_refused(compile_inventory, web):
         assert not compile_inventory.validator.is_valid(spoilt)
 
 
+# The documentation
+
+
+def table_of_keys(table: Mapping[str, Any]) -> list[str]:
+    lines = ["| key | type | default | meaning |", "|---|---|---|---|"]
+    for name, option in options(table):
+        default = option.get("default")
+        shown = (
+            "required" if option.get("required") else "" if default in (None, [], {}) else f"`{json.dumps(default)}`"
+        )
+        kind = ", ".join(f"`{choice}`" for choice in option.get("choices", [])) or option.get("type", "str")
+        lines.append(f"| `{name}` | {kind} | {shown} | {option['description']} |")
+    return lines
+
+
+def test_the_readme_lists_every_key():
+    schema = _data.entry_schema()
+    readme = (_data.ROLES / "fleet" / "README.md").read_text(encoding="utf-8")
+    for table in [schema["common"], *(keys["options"] for keys in schema["kinds"].values())]:
+        lines = "\n".join(table_of_keys(table))
+        assert lines in readme, lines
+
+
+@pytest.mark.parametrize("kind", sorted(_data.entry_schema()["kinds"]))
+def test_every_kind_has_its_role(kind):
+    role = _kinds.table(_data.entry_schema())[kind].role
+    assert (_data.ROLES / role / "tasks" / "main.yml").is_file()
+
+
 # The catalogue
 
 
