@@ -14,7 +14,7 @@ SCHEMA = 1
 STATE_DIR = "/var/lib/ascend-fleet"
 LOCK_FILE = STATE_DIR + "/lock"
 LEASE_FILE = STATE_DIR + "/lease.json"
-WORK_DIR = STATE_DIR + "/work"
+STATUS_DIR = STATE_DIR + "/status"
 SECRETS_DIR = STATE_DIR + "/secrets"
 
 LABEL = "io.ascend.fleet."

@@ -15,13 +15,13 @@ import time
 import traceback
 from typing import Any, Callable
 
-from ansible_collections.ascend.fleet.plugins.module_utils._document import WORK_DIR
+from ansible_collections.ascend.fleet.plugins.module_utils._document import STATUS_DIR
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, finding
 from ansible_collections.ascend.fleet.plugins.module_utils._lock import Lock
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
-STATUS_FILE = WORK_DIR + "/status.json"
-TRACE_FILE = WORK_DIR + "/trace.log"
+STATUS_FILE = STATUS_DIR + "/work.json"
+TRACE_FILE = STATUS_DIR + "/trace.log"
 
 Progress = Callable[[str], None]
 Job = Callable[[Progress], "dict[str, Any]"]
@@ -38,7 +38,7 @@ def read_status(system: System) -> dict[str, Any] | None:
 
 def start(system: System, lock: Lock, digest: str, run: dict[str, str], job: Job) -> None:
     """Run ``job`` in a process of its own that inherits the lock; returns once it is on its way."""
-    system.makedirs(WORK_DIR, 0o700)
+    system.makedirs(STATUS_DIR, 0o700)
     status: dict[str, Any] = {
         "digest": digest,
         "run": run,

@@ -19,7 +19,7 @@ from tests.simfleet.node import Node
 pytestmark = pytest.mark.fleet
 
 LOCK = "/var/lib/ascend-fleet/lock"
-STATUS = "/var/lib/ascend-fleet/work/status.json"
+STATUS = "/var/lib/ascend-fleet/status/work.json"
 # Longer than the module waits before it leaves the work running in the background.
 LOADING = 25
 
