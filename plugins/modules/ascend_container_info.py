@@ -18,7 +18,6 @@ author:
   - ascend.fleet contributors (@ascend-fleet)
 extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
-  - ansible.builtin.action_common_attributes.info
 attributes:
   check_mode:
     support: full
