@@ -157,18 +157,29 @@ def _update(system: System, store: TrustStore) -> None:
 
 
 def observe_mounts(system: System, wanted: list[str]) -> dict[str, bool]:
-    """Which of the wanted mount points systemd will mount at boot."""
+    """Whether each wanted path will be there at boot: on the root file system, or on one that systemd mounts."""
     if not wanted:
         return {}
+    mounted = {line.split()[1] for line in (system.read("/proc/mounts") or "").splitlines() if line.count(" ") > 1}
     known = set()
     for line in (system.read("/etc/fstab") or "").splitlines():
         fields = line.split()
         if len(fields) > 2 and not fields[0].startswith("#"):
             known.add(os.path.normpath(fields[1]))
-    return {path: _persistent(system, os.path.normpath(path), known) for path in wanted}
+    return {path: _persistent(system, _mount_point(os.path.normpath(path), mounted), known) for path in wanted}
+
+
+def _mount_point(path: str, mounted: set[str]) -> str:
+    """Where the file system of a path is mounted now; a path that is not there yet may wait for its own."""
+    place = path
+    while place != "/" and place not in mounted:
+        place = os.path.dirname(place)
+    return place
 
 
 def _persistent(system: System, path: str, known: set[str]) -> bool:
+    if path == "/":
+        return True
     while path != "/":
         names = [f"{folder}/{_unit_name(path)}" for folder in ("/etc/systemd/system", "/usr/lib/systemd/system")]
         if path in known or any(system.exists(f"{name}{kind}") for name in names for kind in (".mount", ".automount")):

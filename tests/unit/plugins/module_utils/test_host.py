@@ -272,6 +272,7 @@ def test_an_engine_that_cannot_be_installed_is_said(node, changes, check):
 
 def test_an_engine_that_is_not_ours_is_left_alone(node):
     node.put(DAEMON, "broken")
+    node.put("/proc/mounts", "nas:/x /mnt/x nfs rw 0 0\n")
     node.docker.update(ActiveState="inactive", UnitFileState="disabled")
     actions, findings = node.plan(want(engine__manage=False, wait_mounts=["/mnt/x"], metadata_block__state="unmanaged"))
     assert not {"merge_config", "enable_service", "restart_engine", "block_metadata"} & set(names(actions))
@@ -371,16 +372,22 @@ def test_a_file_in_the_way_of_a_directory_is_named(node):
     [
         ({"/etc/fstab": "nas:/x /mnt/sfs_turbo nfs defaults 0 0\n"}, True),
         ({"/etc/fstab": "#nas:/x /mnt/sfs_turbo nfs defaults 0 0\n"}, False),
-        ({"/etc/fstab": "nas:/x /mnt nfs defaults 0 0\n"}, True),
+        ({"/etc/fstab": "nas:/y /mnt/other nfs defaults 0 0\n"}, False),
         ({"/etc/systemd/system/mnt-sfs_turbo.mount": "[Mount]\n"}, True),
         ({}, False),
     ],
 )
 def test_a_mount_that_a_reboot_would_lose_is_named(node, files, known):
+    node.put("/proc/mounts", "/dev/sda / ext4 rw 0 0\nnas:/x /mnt/sfs_turbo nfs rw 0 0\n")
     for path, text in files.items():
         node.put(path, text)
-    findings = node.plan(want(wait_mounts=["/mnt/sfs_turbo"]))[1]
-    assert [found["value"] for found in findings] == ([] if known else ["/mnt/sfs_turbo"])
+    findings = node.plan(want(wait_mounts=["/mnt/sfs_turbo/models/chat"]))[1]
+    assert [found["value"] for found in findings] == ([] if known else ["/mnt/sfs_turbo/models/chat"])
+
+
+def test_a_folder_of_the_root_file_system_is_there_at_every_boot(node):
+    node.put("/proc/mounts", "/dev/sda / ext4 rw 0 0\nnas:/x /mnt/sfs_turbo nfs rw 0 0\n")
+    assert node.plan(want(wait_mounts=["/srv/models/chat"]))[1] == []
 
 
 @pytest.mark.parametrize(
