@@ -130,7 +130,14 @@ def place(subject: Any, tmp_path: Path) -> Place:
     return Place(subject.docker, "/var/run/docker.sock", tmp_path, subject.name, subject.options["image"])
 
 
-@pytest.mark.parametrize("then", ["1", "2", "3"], ids=["old wanted again", "same again", "another"])
+@pytest.mark.parametrize(
+    "then",
+    [
+        pytest.param("1", id="old wanted again", marks=pytest.mark.exhaustive),
+        pytest.param("2", id="same again"),
+        pytest.param("3", id="another", marks=pytest.mark.exhaustive),
+    ],
+)
 @pytest.mark.parametrize("step", STEPS)
 def test_module_killed(place: Place, step: str, then: str) -> None:
     place.run(**version("1"))
@@ -164,6 +171,7 @@ def test_module_killed_and_the_next_run_is_refused(place: Place, step: str) -> N
     place.holds("2" if step == STEPS[-1] else "1")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("step", STEPS)
 def test_module_killed_and_the_service_not_wanted_any_more(place: Place, step: str) -> None:
     place.run(**version("1"))
