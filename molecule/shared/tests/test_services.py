@@ -48,7 +48,7 @@ def test_services_run_and_answer(host: Any, name: str, port: int) -> None:
 
 @pytest.mark.parametrize("port", [8080, 8081])
 def test_services_listen_on_the_servers_loopback_alone(host: Any, port: int) -> None:
-    listening = host.check_output("ss -Hltn 'sport = :%s'", port).split()
+    listening = host.check_output(f"ss -Hltn 'sport = :{port}'").split()
     assert listening[3] == f"127.0.0.1:{port}"
 
 
