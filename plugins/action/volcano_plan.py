@@ -49,7 +49,8 @@ class ActionModule(ActionBase):
             return {"failed": True, "msg": error.problem().line(), "problems": [error.problem().as_dict()]}
         result: dict[str, Any] = {"changed": False, **answer.as_dict()}
         if _volcano_checks.errors(answer.problems):
-            return {**result, "failed": True, "msg": _volcano_checks.failure(name, answer.problems)}
+            kept = {key: result[key] for key in ("changed", "changes", "phase", "problems")}
+            return {**kept, "failed": True, "msg": _volcano_checks.failure(name, answer.problems)}
         for problem in answer.problems:
             self._display.warning(problem.line())
         return result

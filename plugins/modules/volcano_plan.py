@@ -88,11 +88,11 @@ RETURN = r"""
 ---
 action:
   description: What has to be done. One of V(none), V(create), V(update), V(replace), V(delete) and V(command).
-  returned: always
+  returned: success
   type: str
 reason:
   description: Why, in a few words.
-  returned: always
+  returned: success
   type: str
 phase:
   description: Phase of the job of this name in the cluster, empty when there is none.
@@ -118,7 +118,7 @@ changes:
   elements: dict
 patch:
   description: The JSON patch for V(update).
-  returned: always
+  returned: success
   type: list
   elements: dict
 command:
@@ -127,7 +127,7 @@ command:
   type: dict
 follow:
   description: What M(ascend.fleet.volcano_follow) needs to know of the job.
-  returned: always
+  returned: success
   type: dict
 problems:
   description: Errors and warnings, each with V(check), V(severity), V(key), V(value), V(message) and V(remedy).

@@ -15,7 +15,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode, urlsplit
-from urllib.request import proxy_bypass_environment
+from urllib.request import proxy_bypass
 
 from ansible_collections.ascend.fleet.plugins.plugin_utils._volcano_checks import Problem
 
@@ -131,7 +131,7 @@ class Cluster:
             tls["server_hostname"] = config.tls_server_name
         if not config.verify_ssl:
             self._urllib3.disable_warnings(self._urllib3.exceptions.InsecureRequestWarning)
-        bypassed = proxy_bypass_environment(urlsplit(config.host).netloc, {"no": getattr(config, "no_proxy", "") or ""})
+        bypassed = proxy_bypass(urlsplit(config.host).netloc, {"no": getattr(config, "no_proxy", "") or ""})
         if config.proxy and not bypassed:
             return self._urllib3.ProxyManager(config.proxy, **tls)
         return self._urllib3.PoolManager(**tls)

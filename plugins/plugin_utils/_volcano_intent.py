@@ -105,8 +105,8 @@ def _against_cluster(question: Question, values: Values, rendered: Rendered, rea
     if outcome.rendered is None:
         return found
     _take(found, values, outcome.rendered)
-    assert found.job is not None
-    plan = _volcano_plan.plan(found.job, seen.job, question.recreate, question.rerun)
+    wanted = _volcano_render.signed(outcome.rendered.job)
+    plan = _volcano_plan.plan(wanted, seen.job, question.recreate, question.rerun)
     starts = plan.action in (_volcano_plan.CREATE, _volcano_plan.REPLACE, _volcano_plan.UPDATE)
     if starts and not _volcano_observe.unchecked(seen.problems, "nodes"):
         found.problems += _volcano_nodes.check(offers, values)

@@ -81,7 +81,8 @@ def pods(table: Mapping[str, Any]) -> list[Pod]:
 
 
 def line(state: Poll, seconds: float) -> str:
-    parts = [state.phase, f"{state.ready}/{state.wanted} pods ready"]
+    done = sum(pod.status in _GONE for pod in state.pods)
+    parts = [state.phase, f"{done or state.ready}/{state.wanted} pods {'done' if done else 'ready'}"]
     if state.restarts:
         parts.append(f"{state.restarts} restart{'s' * (state.restarts != 1)}")
     waiting = sorted({pod.status for pod in state.pods if not pod.ready and pod.status not in ("Running", *_GONE)})

@@ -207,7 +207,7 @@ class ApiServer:
         return path
 
     def account_token(self, namespace: str, name: str, uid: str, seconds: float) -> str:
-        """A token of a service account that really expires, in less time than the API would grant."""
+        """A token of a service account, for less time than the API would grant, or for none."""
         now = int(time.time())
         claims = {
             "iss": ISSUER,
