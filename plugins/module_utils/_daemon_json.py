@@ -19,7 +19,10 @@ RELOADED = frozenset(
     [
         "authorization-plugins",
         "debug",
+        "default-cgroupns-mode",
+        "default-ipc-mode",
         "default-runtime",
+        "default-shm-size",
         "features",
         "insecure-registries",
         "labels",
