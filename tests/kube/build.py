@@ -110,6 +110,10 @@ def run(argv: list[str], cwd: Path, env: Mapping[str, str] | None = None) -> Non
 def download(work: Path) -> None:
     """Packages and source by apt, with lists and a cache of its own; the machine's stay as they are."""
     address = mirror()
+    if not KEYRING.exists():
+        raise BuildError(
+            f"{KEYRING} is missing, without which Debian's packages cannot be trusted: install debian-archive-keyring."
+        )
     say(f"fetching the source of {SOURCE} and {', '.join(PACKAGES)} from {address}")
     for name in ("lists/partial", "archives/partial"):
         (work / "apt" / name).mkdir(parents=True)
