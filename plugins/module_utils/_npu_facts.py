@@ -51,7 +51,8 @@ def read(
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Any]:
     """The facts; what is wrong stands in ``error`` with cause, remedy and check id. Never raises for a broken tool."""
-    return _Reading(system, {**DEFAULTS, **want}, holders, clock).facts()
+    given = {key: value for key, value in want.items() if value is not None}
+    return _Reading(system, {**DEFAULTS, **given}, holders, clock).facts()
 
 
 class _Reading:
