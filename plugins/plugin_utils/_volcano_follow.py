@@ -148,7 +148,8 @@ class Follower:
         over = _volcano_progress.reached(phase, wish.goal)
         if over is False:
             why = f" ({state.message.rstrip('.')})" if state.message else ""
-            result.message = f"the job is {phase}{why}."
+            again = "; volcano_job_state: resumed starts it again" if phase == _volcano_progress.ABORTED else ""
+            result.message = f"the job is {phase}{why}{again}."
         elif over is None and faults:
             result.message = f"the rank table is broken: {'; '.join(faults)}."
             return True

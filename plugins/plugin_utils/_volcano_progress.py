@@ -10,12 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+ABORTED = "Aborted"
 GOALS: dict[str, tuple[str, ...]] = {
     "completed": ("Completed",),
     "running": ("Running", "Completed"),
-    "suspended": ("Aborted",),
+    "suspended": (ABORTED,),
 }
-ENDS = ("Completed", "Failed", "Aborted", "Terminated")
+ENDS = ("Completed", "Failed", ABORTED, "Terminated")
 _GONE = ("Succeeded", "Completed")
 _BROKEN = re.compile(r"Error|OOMKilled|Evicted|Failed|CrashLoopBackOff|ContainerStatusUnknown")
 

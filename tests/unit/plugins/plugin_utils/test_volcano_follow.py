@@ -96,7 +96,7 @@ REFUSED = _volcano_api.RefusedError("https://c refuses the credentials (401)")
         (["Running", "Aborting", "Aborted"], {"goal": "suspended"}, ""),
         (["Running", {"phase": "Failed", "message": "main failed."}], {}, "the job is Failed (main failed)."),
         (["Running", "Terminated"], {}, "the job is Terminated."),
-        (["Running", "Aborted"], {}, "the job is Aborted."),
+        (["Running", "Aborted"], {}, "the job is Aborted; volcano_job_state: resumed starts it again."),
         (["Running", "Completed"], {"goal": "suspended"}, "the job is Completed."),
         (["Restarting", "Pending", "Running", "Completed"], {}, ""),
         (
