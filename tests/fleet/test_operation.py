@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 import yaml
 
+from ansible_collections.ascend.fleet.plugins.module_utils._document import LEASE_FILE as LEASE
+from ansible_collections.ascend.fleet.plugins.module_utils._work import STATUS_FILE as STATUS
 from tests import playbook_run
 from tests.fleet.conftest import COLLECTIONS, Ground, answer, containers, docker, exists, inspect
 
 pytestmark = pytest.mark.fleet
 
-LEASE = "/var/lib/ascend-fleet/lease.json"
 # Nothing of these tests is about host settings: without them a run is shorter.
 BARE: dict[str, Any] = {"fleet_metadata_block": "unmanaged", "fleet_batch": "100%"}
 
@@ -114,13 +115,19 @@ def test_second_run_says_who_works_on_the_node(ground: Ground, slow_run: Any) ->
 
 def test_killed_run_is_taken_over_by_the_next(ground: Ground, slow_run: Any) -> None:
     process, variables = slow_run
+    lease = json.loads(ground.node().exec("cat", LEASE).out)
     os.kill(process.pid, signal.SIGKILL)
     process.wait(timeout=30)
+    # Its work on the node goes on without it.
     ground.node().exec("touch", "/srv/go/now")
-    following = ground.run("site", "--limit", "n1", **variables)
+    until("the end of the work", lambda: json.loads(ground.node().exec("cat", STATUS).out)["done"])
+    assert answer(ground.node(), 8000) == "slow"
+    assert json.loads(ground.node().exec("cat", LEASE).out)["run_id"] == lease["run_id"]
+    [entry] = variables["fleet_services"]
+    following = ground.run("site", "--limit", "n1", **BARE, fleet_services=[{**entry, "env": {"COLOUR": "red"}}])
     assert following.rc == 0, following.out
     assert containers(ground.node()) == {"slow"}
-    assert answer(ground.node(), 8000) == "slow"
+    assert "COLOUR=red" in inspect(ground.node(), "slow")["Config"]["Env"]
     assert not exists(ground.node(), LEASE)
 
 
