@@ -224,7 +224,9 @@ CHECKS: dict[str, Check] = {
     ),
     "secret-missing": Check(ERROR, "Secrets reach the node with the run.", "Deploy through the playbook."),
     "image-pull": Check(ERROR, "Images can be pulled.", "Check reference, registry, network and credentials."),
-    "image-archive": Check(ERROR, "An image archive holds the image it is given for.", "Name the right archive, or save it again."),
+    "image-archive": Check(
+        ERROR, "An image archive holds the image it is given for.", "Name the right archive, or save it again."
+    ),
     "python-missing": Check(
         ERROR,
         "A Python that Ansible can use is on the node.",

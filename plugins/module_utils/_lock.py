@@ -47,7 +47,8 @@ class Lock:
 
     def sign(self, run: dict[str, str]) -> None:
         """Write down who holds the lock, for whoever meets it."""
-        assert self._fd is not None
+        if self._fd is None:
+            raise AssertionError("signed without being held")
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, json.dumps(run).encode(), 0)
 

@@ -19,8 +19,10 @@ from ansible_collections.ascend.fleet.plugins.module_utils import (
 )
 from ansible_collections.ascend.fleet.plugins.module_utils._container_apply import Hooks, apply_container, recover
 from ansible_collections.ascend.fleet.plugins.module_utils._container_cards import wait_released
+from ansible_collections.ascend.fleet.plugins.module_utils._container_engine import is_fleet, name_of
 from ansible_collections.ascend.fleet.plugins.module_utils._container_spec import settle, spec_digest
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_sdk import EngineClient
+from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import EngineUnavailable
 from ansible_collections.ascend.fleet.plugins.module_utils._node import Node, NodePlan
 from ansible_collections.ascend.fleet.plugins.module_utils._probe import ProbeResult
 
@@ -40,6 +42,29 @@ def apply(node: Node, plan: NodePlan, run_id: str, progress: Progress) -> list[J
     return [_line(one, containers, results) for one in plan.placed]
 
 
+def was_cut_off(node: Node) -> bool:
+    """Whether a killed run left a replacement half done."""
+    if "services" not in node.scope:
+        return False
+    try:
+        entries = node.reader.containers()
+    except EngineUnavailable:
+        return False
+    return any(_container_facts.is_leftover(name_of(entry)) for entry in entries if is_fleet(entry))
+
+
+def put_back(node: Node, plan: NodePlan) -> list[Json]:
+    """Give the old containers their place back where their replacement cannot go on; the actions that took."""
+    specs = [one.spec for one in plan.placed if one.spec is not None]
+    wanted = {spec["name"]: spec_digest(settle(spec, node.system.exists)) for spec in specs}
+    names = [service["name"] for service in node.document["services"] if service["state"] != "absent"]
+    return recover(_client(node), node.reader, names, wanted)
+
+
+def _client(node: Node) -> EngineClient:
+    return _engine_sdk.client(node.reader.socket_path, _sdk_folder.active(node.system, node.host["sdk"]["folder"]))
+
+
 def _host_settings(node: Node, plan: NodePlan, _run_id: str, progress: Progress) -> dict[str, ProbeResult]:
     actions = [act for act in plan.actions if act["scope"] == "host"]
     if actions:
@@ -50,7 +75,7 @@ def _host_settings(node: Node, plan: NodePlan, _run_id: str, progress: Progress)
 def _services(node: Node, plan: NodePlan, run_id: str, progress: Progress) -> dict[str, ProbeResult]:
     if all(act["scope"] == "host" for act in plan.actions):
         return {}
-    client = _engine_sdk.client(node.reader.socket_path, _sdk_folder.active(node.system, node.host["sdk"]["folder"]))
+    client = _client(node)
     _bring_images(node, plan, client, progress)
     return _bring_services(node, plan, client, run_id, progress)
 
@@ -68,12 +93,6 @@ def _bring_images(node: Node, plan: NodePlan, client: EngineClient, progress: Pr
 def _bring_services(
     node: Node, plan: NodePlan, client: EngineClient, run_id: str, progress: Progress
 ) -> dict[str, ProbeResult]:
-    specs = [one.spec for one in plan.placed if one.spec is not None]
-    wanted = {spec["name"]: spec_digest(settle(spec, node.system.exists)) for spec in specs}
-    actions = [act for act in plan.actions if act["scope"] == "services"]
-    if any(act["action"] == "recover" for act in actions):
-        recover(client, node.reader, list(wanted), wanted, progress)
-
     def released(cards: list[int]) -> None:
         wait_released(node.system, node.host["npus"], cards)
 

@@ -41,16 +41,23 @@ def _apply(system: System, params: Json, check_mode: bool) -> Json:
     if not lock.try_acquire():
         return _attach(system, lock, params, work)
     lock.sign({"id": run["id"], "owner": run["owner"]})
-    plan = node.plan()
-    errors = _node_report.plan_errors(plan)
-    if errors:
-        return _node_report.refused(plan, errors)
-    if not plan.actions:
-        return _node_report.observed(plan)
 
     def renew() -> None:
         _lock.claim(system, run["id"], run["owner"], run["lease_seconds"], params["take_over"])
 
+    plan = node.plan()
+    recovered: list[Json] = []
+    if _node_apply.was_cut_off(node):
+        # Whatever stands against this run, the service that a killed one took down comes back first.
+        renew()
+        recovered = _node_apply.put_back(node, plan)
+        plan = node.plan()
+        plan = plan._replace(actions=recovered + plan.actions)
+    errors = _node_report.plan_errors(plan)
+    if errors:
+        return _node_report.refused(plan, errors, changed=bool(recovered))
+    if not plan.actions:
+        return _node_report.observed(plan)
     renew()
 
     def job(progress: _work.Progress) -> Json:

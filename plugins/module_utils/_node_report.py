@@ -33,8 +33,8 @@ def applied(plan: NodePlan, lines: list[Json]) -> Json:
     return dict(_result(plan, changed=bool(plan.actions)), services=lines)
 
 
-def refused(plan: NodePlan, errors: list[Json]) -> Json:
-    return _failed(_result(plan, changed=False), errors)
+def refused(plan: NodePlan, errors: list[Json], changed: bool = False) -> Json:
+    return _failed(_result(plan, changed), errors)
 
 
 def plan_errors(plan: NodePlan) -> list[Json]:

@@ -221,7 +221,8 @@ def _aligned(row: Row, widths: list[int]) -> bool:
 def _off(cell: Cell, text: str, row: Row) -> int | None:
     """By how much a cell misses the width of its header; None where a value does not stand below its label."""
     match = cell.pattern.match(text)
-    assert match is not None
+    if match is None:
+        raise AssertionError(f"the pattern of {cell.columns} matches any text")
     if "process_name" in cell.columns[0].kind.fields:
         # The tool counts bytes where a name is not ASCII.
         return len(text) - cell.width if text.isascii() else 0

@@ -179,7 +179,8 @@ class _Reading:
         return None
 
     def _run(self, *arguments: str) -> Result:
-        assert self.program is not None
+        if self.program is None:
+            raise AssertionError("asked without a program")
         left = self.deadline - self.clock()
         if left <= 0:
             return Result(-1, "", "", True)

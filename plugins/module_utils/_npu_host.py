@@ -29,7 +29,7 @@ class Versions(NamedTuple):
 def parse_info(text: str) -> dict[str, str]:
     """A version.info, ascend_install.info or *_install.info file: ``key=value`` lines."""
     pairs = (line.partition("=") for line in text.splitlines() if "=" in line)
-    return {key.strip(): value.strip() for key, _, value in pairs if key.strip() and not key.startswith("#")}
+    return {key.strip(): value.strip() for key, _equals, value in pairs if key.strip() and not key.startswith("#")}
 
 
 def device_nodes(system: System, dev: str) -> list[str]:

@@ -187,8 +187,8 @@ class _Reader:
     # the table of chips
 
     def _chip_row(self, cells: list[str], line: str, before: str) -> None:
-        assert self.first is not None
-        assert self.second is not None
+        if self.first is None or self.second is None:
+            raise AssertionError("a row of chips before the header")
         bus = self.second.cell_of("bus_id")
         is_second = len(cells) == len(self.second.cells) and is_bus_id(cells[bus].strip())
         row = (self.second if is_second else self.first).read(cells)
@@ -243,7 +243,8 @@ class _Reader:
     # the table of processes
 
     def _process_row(self, cells: list[str], line: str) -> None:
-        assert self.process is not None
+        if self.process is None:
+            raise AssertionError("a row of processes before the header")
         idle = _IDLE.match(cells[0].strip()) if len(cells) == 1 else None
         if idle:
             self.listed.append(int(idle.group(1)))

@@ -164,7 +164,13 @@ services:
   type: list
   elements: dict
   sample:
-    - {name: chat, kind: vllm, state: running, ready: true, cards: [0, 1], image: "registry:5000/vllm:1", ports: ["127.0.0.1:8000"]}
+    - name: chat
+      kind: vllm
+      state: running
+      ready: true
+      cards: [0, 1]
+      image: "registry:5000/vllm:1"
+      ports: ["127.0.0.1:8000"]
 node:
   description: Short facts about NPUs, engine and host settings.
   returned: success

@@ -116,7 +116,7 @@ pending:
 path:
   description: File of the verdict.
   returned: success
-  type: path
+  type: str
 verdict:
   description: The whole verdict, schema 1.
   returned: when O(final=true)

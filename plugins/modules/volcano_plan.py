@@ -47,7 +47,7 @@ options:
     description:
       - How to reach the API server, with the keys V(kubeconfig), V(context), V(host), V(api_key), V(ca_cert) and
         V(validate_certs).
-      - What is not given is taken from C(K8S_AUTH_*), a pod's own account or the kubeconfig, as C(kubernetes.core) does.
+      - What is not given is taken from C(K8S_AUTH_*), a pod's own account or the kubeconfig, as in C(kubernetes.core).
     type: dict
     default: {}
 requirements:

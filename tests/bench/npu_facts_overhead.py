@@ -70,7 +70,7 @@ def measure(chip: str, folder: Path) -> dict[str, float | str]:
     }
     calls = len((folder / "calls").read_text().splitlines())
     times: dict[str, list[float]] = {name: [] for name in commands}
-    for _ in range(ROUNDS):
+    for _round in range(ROUNDS):
         for name, command in commands.items():
             times[name].append(seconds(command))
     best = {name: min(values) for name, values in times.items()}

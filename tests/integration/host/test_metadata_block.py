@@ -59,7 +59,8 @@ def start_docker(network, firewall):
     )
 
 
-def planned(network, firewall, want=WANT):
+def planned(network, firewall, want=None):
+    want = want or WANT
     return [step["action"] for step in network.block("observe", want, FIREWALLS[firewall])["actions"]]
 
 

@@ -60,7 +60,7 @@ class Fleet:
         (inventory / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": groups}}))
         collections = f"{self.collections}:{os.environ.get('ANSIBLE_COLLECTIONS_PATH', '')}"
         done = playbook_run.run(playbook, inventory, *arguments, collections=collections)
-        calls = [(step, host) for step, host in map(str.split, log.read_text().splitlines())] if log.exists() else []
+        calls = list(map(str.split, log.read_text().splitlines())) if log.exists() else []
         return Outcome(done.rc, done.out, self.reports, calls)
 
 

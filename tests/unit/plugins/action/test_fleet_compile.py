@@ -127,7 +127,9 @@ def play(tmp_path: Path, door: socket.socket, root: Path) -> Callable[..., Ran]:
             "ANSIBLE_FORCE_COLOR": "0",
             "ANSIBLE_NOCOLOR": "1",
         }
-        result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+        result = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
         kept = json.loads(keep.read_text(encoding="utf-8")) if keep.exists() else None
         return Ran(result.returncode, result.stdout + result.stderr, kept)
 

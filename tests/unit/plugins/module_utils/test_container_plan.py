@@ -94,7 +94,7 @@ def engine(
             "User": body["User"] or image["User"],
             "WorkingDir": body["WorkingDir"] or image["WorkingDir"],
             "Hostname": body["Hostname"] or "0123456789ab",
-            "Env": body["Env"] + [e for e in image["Env"] if e.split("=")[0] not in spec["env"]],
+            "Env": body["Env"] + [e for e in image["Env"] if e.partition("=")[0] not in spec["env"]],
             "Labels": {**image["Labels"], **body["Labels"]},
             "StopTimeout": body["StopTimeout"],
         },

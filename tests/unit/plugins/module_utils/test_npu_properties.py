@@ -40,7 +40,7 @@ def pairs(largest: int) -> st.SearchStrategy[tuple[int, int]]:
 
 @st.composite
 def chips(draw: st.DrawFn, layout: str) -> list[dict[str, Any]]:
-    names, most, _ = LAYOUTS[layout]
+    names, most, _width = LAYOUTS[layout]
     name = draw(st.sampled_from(names))
     npus = sorted(draw(st.sets(st.integers(0, 40000), min_size=1, max_size=8)))
     found: list[dict[str, Any]] = []

@@ -218,7 +218,7 @@ def nodes(draw):
     random.Random(draw(st.integers(0, 99))).shuffle(free)
     held = []
     for name in draw(st.lists(st.sampled_from([*NAMES, "x", "y"]), unique=True)):
-        cards = [free.pop() for _ in range(min(len(free), draw(st.integers(0, 4))))]
+        cards = [free.pop() for _card in range(min(len(free), draw(st.integers(0, 4))))]
         ours = name in NAMES or draw(st.booleans())
         held.append(Holder(name, tuple(cards), name if ours else None, draw(st.booleans())))
     requests = []

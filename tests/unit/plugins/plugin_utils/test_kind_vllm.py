@@ -148,7 +148,9 @@ def run(service: dict[str, Any], replace: dict[str, str], *words_to_run: str) ->
     for old, new in replace.items():
         assert old in script
         script = script.replace(old, new)
-    return subprocess.run([shell, flag, script, name, *words_to_run], capture_output=True, text=True, timeout=20)
+    return subprocess.run(
+        [shell, flag, script, name, *words_to_run], capture_output=True, text=True, timeout=20, check=False
+    )
 
 
 @pytest.fixture

@@ -122,7 +122,7 @@ def test_plain_makes_json_of_anything() -> None:
         "a": ["x", 1.5, None, True],
         "2": ["y"],
     }
-    assert type(_records.plain(Tagged("x"))) is str
+    assert _records.plain(Tagged("x")).__class__ is str
 
 
 @pytest.mark.parametrize(
