@@ -125,6 +125,12 @@ def node(request):
     return request.param
 
 
+@pytest.fixture(params=["deb", pytest.param("dnf", marks=pytest.mark.exhaustive)])
+def either(request):
+    """For what does not depend on the operating system: both in ``make test-all``."""
+    return request.param
+
+
 def test_check_mode_predicts_a_change_on_fresh_servers_and_makes_none(predicted):
     changed, engines = predicted
     assert changed == {"deb": 1, "dnf": 1}
@@ -169,47 +175,47 @@ def test_containers_do_not_reach_the_metadata_and_the_node_does(ready, node):
     ready.sh(node, "docker rm -f hostnet")
 
 
-def test_the_block_outlives_a_restart_of_the_engine(ready, node):
-    ready.sh(node, "systemctl restart docker")
-    assert not ready.reaches(node, "web")
-    assert ready.run("--limit", node) == {node: 0}
+def test_the_block_outlives_a_restart_of_the_engine(ready, either):
+    ready.sh(either, "systemctl restart docker")
+    assert not ready.reaches(either, "web")
+    assert ready.run("--limit", either) == {either: 0}
 
 
-def test_a_hand_deleted_rule_comes_back_without_touching_the_engine(ready, node):
-    before = ready.shown(node, "docker", "InvocationID")
-    ready.sh(node, "iptables -D DOCKER-USER 1")
-    assert ready.reaches(node, "web")
-    assert ready.run("--limit", node) == {node: 1}
-    assert not ready.reaches(node, "web")
-    assert ready.shown(node, "docker", "InvocationID") == before
+def test_a_hand_deleted_rule_comes_back_without_touching_the_engine(ready, either):
+    before = ready.shown(either, "docker", "InvocationID")
+    ready.sh(either, "iptables -D DOCKER-USER 1")
+    assert ready.reaches(either, "web")
+    assert ready.run("--limit", either) == {either: 1}
+    assert not ready.reaches(either, "web")
+    assert ready.shown(either, "docker", "InvocationID") == before
 
 
-def test_keys_are_merged_by_a_reload_and_a_restart_waits_for_the_batch(ready, node):
-    before = ready.shown(node, "docker", "InvocationID")
+def test_keys_are_merged_by_a_reload_and_a_restart_waits_for_the_batch(ready, either):
+    before = ready.shown(either, "docker", "InvocationID")
     labels = {"labels": ["rack=7"]}
-    assert ready.run("--limit", node, fleet_docker_daemon=labels) == {node: 1}
-    assert "rack=7" in ready.sh(node, "docker info -f '{{json .Labels}}'").out
+    assert ready.run("--limit", either, fleet_docker_daemon=labels) == {either: 1}
+    assert "rack=7" in ready.sh(either, "docker info -f '{{json .Labels}}'").out
     both = {**labels, "log-opts": {"max-file": "7"}}
-    assert ready.run("--limit", node, fleet_docker_daemon=both) == {node: 1}
-    assert ready.shown(node, "docker", "InvocationID") == before
-    config = json.loads(ready.fleet.node(node).read("/etc/docker/daemon.json"))
+    assert ready.run("--limit", either, fleet_docker_daemon=both) == {either: 1}
+    assert ready.shown(either, "docker", "InvocationID") == before
+    config = json.loads(ready.fleet.node(either).read("/etc/docker/daemon.json"))
     assert config["log-opts"] == {"max-file": "7", "max-size": "100m"}
     assert config["labels"] == ["rack=7"]
-    note = json.loads(ready.fleet.node(node).read("/var/lib/ascend-fleet/engine-restart.json"))
+    note = json.loads(ready.fleet.node(either).read("/var/lib/ascend-fleet/engine-restart.json"))
     assert note["reasons"] == ["log-opts"]
-    assert ready.run("--limit", node) == {node: 1}
+    assert ready.run("--limit", either) == {either: 1}
 
 
-def test_a_daemon_json_that_is_broken_is_refused_and_left_alone(ready, node):
+def test_a_daemon_json_that_is_broken_is_refused_and_left_alone(ready, either):
     path = "/etc/docker/daemon.json"
-    good = ready.fleet.node(node).read(path)
-    ready.fleet.node(node).put({path: (0o644, b'{"debug": true,}\n')})
+    good = ready.fleet.node(either).read(path)
+    ready.fleet.node(either).put({path: (0o644, b'{"debug": true,}\n')})
     try:
         with pytest.raises(AssertionError, match=r"/etc/docker/daemon\.json is not valid JSON at line 1"):
-            ready.run("--limit", node)
-        assert ready.fleet.node(node).read(path) == b'{"debug": true,}\n'
+            ready.run("--limit", either)
+        assert ready.fleet.node(either).read(path) == b'{"debug": true,}\n'
     finally:
-        ready.fleet.node(node).put({path: (0o644, good)})
+        ready.fleet.node(either).put({path: (0o644, good)})
 
 
 def test_after_a_reboot_containers_wait_for_mount_driver_and_block(ready, node):
@@ -225,14 +231,14 @@ def test_after_a_reboot_containers_wait_for_mount_driver_and_block(ready, node):
     assert ready.run("--limit", node) == {node: 0}
 
 
-def test_excepted_ports_and_the_way_back(ready, node):
-    assert ready.run("--limit", node, fleet_metadata_except_ports=[80]) == {node: 1}
-    assert ready.reaches(node, "web")
-    assert ready.run("--limit", node) == {node: 1}
-    assert not ready.reaches(node, "web")
-    before = ready.shown(node, "docker", "InvocationID")
-    assert ready.run("--limit", node, fleet_metadata_block="absent") == {node: 1}
-    assert ready.reaches(node, "web")
-    assert ready.shown(node, "docker", "InvocationID") == before
-    assert "ASCEND" not in ready.sh(node, "iptables -S").out
-    assert ready.run("--limit", node, fleet_metadata_block="absent") == {node: 0}
+def test_excepted_ports_and_the_way_back(ready, either):
+    assert ready.run("--limit", either, fleet_metadata_except_ports=[80]) == {either: 1}
+    assert ready.reaches(either, "web")
+    assert ready.run("--limit", either) == {either: 1}
+    assert not ready.reaches(either, "web")
+    before = ready.shown(either, "docker", "InvocationID")
+    assert ready.run("--limit", either, fleet_metadata_block="absent") == {either: 1}
+    assert ready.reaches(either, "web")
+    assert ready.shown(either, "docker", "InvocationID") == before
+    assert "ASCEND" not in ready.sh(either, "iptables -S").out
+    assert ready.run("--limit", either, fleet_metadata_block="absent") == {either: 0}
