@@ -19,7 +19,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils import (
     _node_services,
     _reach,
 )
-from ansible_collections.ascend.fleet.plugins.module_utils._container_engine import is_running
+from ansible_collections.ascend.fleet.plugins.module_utils._container_engine import EngineDefaults, is_running
 from ansible_collections.ascend.fleet.plugins.module_utils._container_plan import plan_container
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import EngineReader, EngineUnavailable
 from ansible_collections.ascend.fleet.plugins.module_utils._node_services import Placed, Work
@@ -138,7 +138,9 @@ class Node:
         staged = {act["target"] for act in earlier if act["scope"] == "images"}
         specs = [one.spec for one in placed if one.spec is not None]
         facts = _container_facts.observe(self.reader, self.system, specs, containers)
-        facts = facts._replace(paths=dict(facts.paths, **self._paths_to_come(earlier)))
+        facts = facts._replace(
+            paths=dict(facts.paths, **self._paths_to_come(earlier)), defaults=self._defaults_to_come(facts.defaults)
+        )
         leaving = [one.spec["name"] for one in work]
         for one in placed:
             if one.spec is None:
@@ -177,6 +179,17 @@ class Node:
                 running = current is not None and is_running(current)
                 findings += _node_checks.run(self.system, one.service, one.cards, chips, running)
         return findings
+
+    def _defaults_to_come(self, defaults: EngineDefaults) -> EngineDefaults:
+        """Log settings as the document has them: a hand-changed daemon.json is no reason to replace a container."""
+        engine = self.host["engine"]
+        if not engine["manage"]:
+            return defaults
+        daemon = engine["daemon"]
+        return defaults._replace(
+            log_driver=daemon.get("log-driver", defaults.log_driver),
+            log_options={**(defaults.log_options or {}), **daemon.get("log-opts", {})},
+        )
 
     def _paths_to_come(self, earlier: list[Json]) -> dict[str, str]:
         """Paths that are missing now and will be there when a container is made."""
