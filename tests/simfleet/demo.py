@@ -22,7 +22,7 @@ from . import artefacts, images, inventory
 from .engine import connect, ensure_engine
 from .errors import SimError
 from .fleet import Fleet
-from .progress import say, step
+from .progress import say
 from .spec import SHARED, NodeSpec
 
 NAME = "demo"
@@ -69,8 +69,8 @@ def main() -> None:
     fleet = start()
     try:
         VERDICT.unlink(missing_ok=True)
-        with step("Run ansible-playbook site.yml -i inventories/sim"):
-            status = _play()
+        say("Run ansible-playbook site.yml -i inventories/sim")
+        status = _play()
         verdict = _verdict()
         _show(fleet, verdict)
         if status or not verdict.get("ok"):

@@ -302,6 +302,9 @@ class Fleet:
             "SIM_REGISTRY": self.registry_address,
         }
         files = vendor.files(spec, machine.free_major())
+        if spec.mounts:
+            lines = [f"storage.example:/{name} {there} nfs noauto,_netdev 0 0\n" for name, there in _shares(spec)]
+            files["/etc/fstab"] = (0o644, "".join(lines).encode())
         public = self.private_key.with_name(self.private_key.name + ".pub")
         files.update(login_files(public, self.folder / f"host_{spec.name}"))
         self._run(
@@ -362,3 +365,8 @@ class Fleet:
             container.put_archive("/", builder.pack(files))
         container.start()
         say(f"  {part} at {self.address(part)}")
+
+
+def _shares(spec: NodeSpec) -> list[tuple[str, str]]:
+    """The shared folders as a real server's fstab names them: (share, where it is mounted)."""
+    return [(f"share{number}", there) for number, there in enumerate(spec.mounts.values())]
