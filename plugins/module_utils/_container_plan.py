@@ -40,8 +40,6 @@ Action = Dict[str, Any]
 Finding = Dict[str, Any]
 Plan = Tuple[List[Action], List[Finding]]
 
-ON_CHANGE = ("recreate", "fail", "report")
-STATES = ("present", "stopped", "absent")
 # What the engine changes in a living container, as long as the new value is a limit at all.
 IN_PLACE = ("restart", "memory", "cpus")
 NOTHING, FINISH, UNDO = "nothing", "finish", "undo"
@@ -79,9 +77,14 @@ def plan_container(
     if image is None:
         if not image_coming:
             return [], [_no_image(spec), *obstacles.findings]
+        if current and on_change != "recreate" and current["Config"].get("Image") != spec["image"]:
+            return stage, [_kept(spec, ["image"], on_change)]
         wanted = "replace" if current else "create"
         because = f"image {spec['image']} is staged before"
-        new = action("services", wanted, name, "the image is new", predicted_because=because)
+        before = {"image": current["Config"].get("Image")} if current else {}
+        after = {"image": f"{spec['image']} (new)"}
+        interrupts = current is not None and is_running(current)
+        new = action("services", wanted, name, "the image is new", before, after, interrupts, because)
         return [*stage, *obstacles.freeing, *_folders(spec, facts), new], obstacles.findings
     changes, findings = _changes(spec, current, image, facts, state, on_change)
     if interrupted or any(change["action"] in _STARTING for change in changes):

@@ -60,6 +60,9 @@ def _result(plan: NodePlan, changed: bool) -> Json:
 def _diff(act: Json) -> Json:
     header = f"{act['action']} {act['target']} ({act['reason']})"
     before, after = (_shown(act[side]) for side in ("before", "after"))
+    if before == after:
+        # Ansible shows nothing of a diff without a difference, not even its header.
+        after = act["reason"]
     return {"before_header": header, "after_header": header, "before": before, "after": after}
 
 

@@ -212,7 +212,24 @@ def test_an_image_that_an_earlier_step_brings() -> None:
     assert [a["action"] for a in actions] == ["create"]
     assert "staged before" in actions[0]["predicted_because"]
     assert findings == []
+    assert actions[0]["before"] != actions[0]["after"]
     assert planned(spec, None, None, facts()) == ([], ["image-missing"])
+
+
+@pytest.mark.parametrize(
+    ("on_change", "actions", "severities"),
+    [("recreate", [("replace", True)], []), ("fail", [], ["error"]), ("report", [], ["warning"])],
+)
+def test_a_new_image_that_an_earlier_step_brings_meets_on_change(
+    on_change: str, actions: list[tuple[str, bool]], severities: list[str]
+) -> None:
+    container = engine(spec_of())
+    renewed = spec_of(image="registry:5000/web:2")
+    planned_actions, findings = plan_container(
+        renewed, container, None, facts(container), on_change=on_change, image_coming=True
+    )
+    assert [(a["action"], a["interrupts"]) for a in planned_actions] == actions
+    assert [f["severity"] for f in findings] == severities
 
 
 def test_a_secret_written_anew_restarts_what_read_the_old_one() -> None:
