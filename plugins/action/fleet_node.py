@@ -51,6 +51,7 @@ class ActionModule(ActionBase):
         if set(args.get("scope") or SCOPES_WITH_SECRETS) & SCOPES_WITH_SECRETS:
             args["secrets"] = _secrets(document)
         args["files"] = _files(document)
+        args["proxy"] = self._proxy(document, task_vars)
         if args.get("action", "observe") not in CHANGING or self._task.check_mode:
             return self._module(args, task_vars)
         result = self._patiently(args, task_vars)
@@ -65,6 +66,13 @@ class ActionModule(ActionBase):
                 self._display.display(f"{host}: {shown}")
             result = self._patiently({"action": "poll", "work": pending["work"], "wait": POLL_SECONDS}, task_vars)
         return result
+
+    def _proxy(self, document: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any] | None:
+        """The proxy's URLs with their login, which no document holds."""
+        if not (document.get("host", {}).get("engine", {}).get("proxy") or {}).get("login"):
+            return None
+        given = self._templar.template(task_vars["fleet_proxy"])
+        return {key: given.get(key) for key in ("http", "https")}
 
     def _patiently(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """A lost connection stops no work on the node; the same call joins it again."""

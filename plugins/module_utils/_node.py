@@ -50,7 +50,7 @@ class Node:
         self.interrupting = bool(params["interrupting"])
         self.observing = params["action"] == "observe"
         self.secrets: dict[str, str] = params["secrets"] or {}
-        host = self.document["host"]
+        host = _with_login(self.document["host"], params.get("proxy"))
         self.host = dict(_host.removed(host) if self.removing else host, files=params["files"] or {})
         self.images: list[Json] = self.document["artefacts"]["images"]
         self.reader = EngineReader(self.host["engine"]["socket"])
@@ -196,6 +196,11 @@ class Node:
         secrets = {_node_secrets.path_of(identity): _container_facts.FILE for identity in self.secrets}
         folders = {act["target"]: _container_facts.FOLDER for act in earlier if act["action"] == "create_directory"}
         return {**secrets, **folders}
+
+
+def _with_login(host: Json, urls: Json | None) -> Json:
+    engine = host["engine"]
+    return dict(host, engine=dict(engine, proxy=dict(engine["proxy"], **urls))) if urls else host
 
 
 def _work(one: Placed, actions: list[Json]) -> Work:

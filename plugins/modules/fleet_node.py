@@ -91,6 +91,18 @@ options:
     description:
       - Contents of plain files that the document names, by path on the node. Set by the action plugin.
     type: dict
+  proxy:
+    description:
+      - The URLs of the engine's proxy with their login, which the document leaves out.
+        Set by the action plugin from C(fleet_proxy).
+    type: dict
+    suboptions:
+      http:
+        description: URL for HTTP.
+        type: str
+      https:
+        description: URL for HTTPS.
+        type: str
   take_over:
     description:
       - Id of a run whose lease may be taken over because its process has ended. Set by the action plugin.
@@ -215,6 +227,7 @@ def main() -> None:
             "work": {"type": "str"},
             "secrets": {"type": "dict", "no_log": True},
             "files": {"type": "dict"},
+            "proxy": {"type": "dict", "no_log": True, "options": {"http": {"type": "str"}, "https": {"type": "str"}}},
             "take_over": {"type": "str"},
         },
         required_if=[

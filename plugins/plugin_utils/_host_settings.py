@@ -61,6 +61,7 @@ REFINED_PARTS: dict[str, dict[str, dict[str, Any]]] = {
 }
 BATCH = re.compile(r"^(?:[1-9]\d*|(?:100|[1-9]?\d)%)$")
 # Keys of daemon.json that the collection gives to the engine by other ways.
+LOGIN = re.compile(r"^(https?://)[^/]*@")
 DAEMON_OWN = {"hosts": "Name the socket in fleet_docker_socket.", "proxies": "Use fleet_proxy."}
 
 
@@ -204,4 +205,7 @@ def _proxy(settings: Mapping[str, Any], no_proxy: list[str]) -> dict[str, Any] |
     if not (proxy.get("http") or proxy.get("https")):
         return None
     given = proxy.get("no_proxy")
-    return {"http": proxy.get("http"), "https": proxy.get("https"), "no_proxy": no_proxy if given is None else given}
+    urls = {key: proxy.get(key) for key in ("http", "https")}
+    # Documents are shown with -v and kept; the login travels beside them.
+    bare = {key: url and LOGIN.sub(r"\1", url) for key, url in urls.items()}
+    return {**bare, "no_proxy": no_proxy if given is None else given, "login": bare != urls}

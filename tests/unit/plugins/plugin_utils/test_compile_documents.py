@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -291,8 +292,19 @@ def test_the_proxy_leaves_out_nodes_and_registries(compile_inventory):
         "http": "http://proxy:3128",
         "https": None,
         "no_proxy": expected,
+        "login": False,
     }
     assert limited.documents["n2"] == whole.documents["n2"]
+
+
+def test_the_login_of_a_proxy_stays_out_of_the_document(compile_inventory):
+    values = {"fleet_proxy": {"http": "http://joe:s3cr@t@p:3128", "https": "https://p:3129"}}
+    assert compile_inventory.document(values)["host"]["engine"]["proxy"] == {
+        "http": "http://p:3128",
+        "https": "https://p:3129",
+        "no_proxy": ANY,
+        "login": True,
+    }
 
 
 def test_the_users_own_no_proxy_is_taken_as_it_is(compile_inventory):
@@ -300,12 +312,14 @@ def test_the_users_own_no_proxy_is_taken_as_it_is(compile_inventory):
     assert compile_inventory.document(values)["host"]["engine"]["proxy"]["no_proxy"] == [".lan"]
 
 
-def test_the_ca_bundle_is_named_by_its_content(compile_inventory, tmp_path):
-    (tmp_path / "ca.pem").write_text("certificates", encoding="utf-8")
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_the_ca_bundle_is_named_by_its_text(compile_inventory, tmp_path, line_end):
+    lines = ["-----BEGIN CERTIFICATE-----", "MII=", "-----END CERTIFICATE-----", ""]
+    (tmp_path / "ca.pem").write_bytes(line_end.join(lines).encode())
     assert compile_inventory.document({"fleet_ca_bundle": "ca.pem"})["host"]["ca_bundle"] == {
         "path": "/var/lib/ascend-fleet/ca-bundle.pem",
         "source": str(tmp_path / "ca.pem"),
-        "sha256": hashlib.sha256(b"certificates").hexdigest(),
+        "sha256": hashlib.sha256("\n".join(lines).encode()).hexdigest(),
     }
 
 
