@@ -356,3 +356,11 @@ class FleetError(Exception):
     def __init__(self, check: str, message: str, remedy: str | None = None, **where: Any) -> None:
         super().__init__(message)
         self.finding = finding(check, message, remedy, **where)
+
+    def __str__(self) -> str:
+        # What an undone change adds to the finding is part of the failure.
+        return str(self.finding["message"])
+
+    def told(self) -> str:
+        """The failure for people: what is wrong, and what to do about it."""
+        return f"{self} {self.finding['remedy']}"

@@ -92,7 +92,7 @@ def _work(system: System, status: dict[str, Any], job: Job) -> None:
     try:
         result = job(progress)
     except FleetError as error:
-        result = {"failed": True, "msg": str(error), "findings": [error.finding]}
+        result = {"failed": True, "msg": error.told(), "findings": [error.finding]}
     except Exception as error:
         system.write(TRACE_FILE, traceback.format_exc(), mode=0o600)
         message = f"Unexpected {type(error).__name__}: {error} (details in {TRACE_FILE} on the node)."

@@ -595,8 +595,7 @@ def main() -> None:
     except Refused as refused:
         module.fail_json(msg=str(refused), **refused.result)
     except FleetError as error:
-        found = error.finding
-        module.fail_json(msg=f"{found['message']} {found['remedy']}", findings=[found], actions=[])
+        module.fail_json(msg=error.told(), findings=[error.finding], actions=[])
     module.exit_json(**result)
 
 

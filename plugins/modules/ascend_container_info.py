@@ -141,7 +141,7 @@ def main() -> None:
     try:
         found = read_containers(EngineReader(socket_of(module.params["docker_host"])))
     except FleetError as error:
-        module.fail_json(msg=f"{error.finding['message']} {error.finding['remedy']}", findings=[error.finding])
+        module.fail_json(msg=error.told(), findings=[error.finding])
     held = held_cards([neighbour(container) for container in found.values()])
     wanted = module.params["name"]
     module.exit_json(

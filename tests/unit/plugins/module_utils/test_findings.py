@@ -46,3 +46,9 @@ def test_every_check_has_sentences(check):
     assert entry.severity in (_findings.ERROR, _findings.WARNING, _findings.INFO)
     assert entry.description.endswith(".")
     assert entry.remedy.endswith(".")
+
+
+def test_a_failure_tells_what_was_added_to_its_finding():
+    failure = _findings.FleetError("step-failed", "It broke.", "Mend it.")
+    failure.finding["message"] += " It could not be put back."
+    assert failure.told() == "It broke. It could not be put back. Mend it."
