@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Callable, Dict, List
 
 from ansible_collections.ascend.fleet.plugins.module_utils._container_apply import Hooks, apply_container, recover
@@ -72,7 +73,8 @@ def run(params: Json, check_mode: bool, system: System, progress: Progress, run_
         return dict(_result(actions, findings), container=describe(reader, name))
     lock = Lock(system)
     if not lock.try_acquire():
-        raise FleetError("lock-held", "Another change of this node is under way.")
+        raise lock.refusal()
+    lock.sign({"id": run_id, "owner": f"process {os.getpid()} of the node"})
     try:
         return _change(params, spec, reader, system, progress, run_id)
     finally:

@@ -30,8 +30,17 @@ class Lock:
         self._fd: int | None = None
 
     def try_acquire(self) -> bool:
-        os.makedirs(os.path.dirname(self._path), 0o755, exist_ok=True)
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.makedirs(os.path.dirname(self._path), 0o755, exist_ok=True)
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise FleetError(
+                "step-failed",
+                f"The node's lock {LOCK_FILE} cannot be opened ({error.strerror}).",
+                "Run as root (become: true), with room on a file system that can be written to.",
+                key="lock",
+                value=LOCK_FILE,
+            ) from error
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
@@ -60,6 +69,13 @@ class Lock:
         except (OSError, ValueError):
             return {}
         return signed if isinstance(signed, dict) else {}
+
+    def refusal(self, phase: str | None = None) -> FleetError:
+        """The failure of whoever did not get the lock."""
+        holder = self.holder()
+        doing = f" ({phase})" if phase else ""
+        message = f"The node is being changed by run {holder.get('id')} of {holder.get('owner')}{doing}."
+        return FleetError("lock-held", message, key="lock", value=holder)
 
     def is_held(self) -> bool:
         """Whether somebody holds the lock now. Asking takes it for a moment, which PATIENCE absorbs."""

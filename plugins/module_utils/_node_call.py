@@ -21,7 +21,7 @@ def handle(params: Json, check_mode: bool) -> Json:
     try:
         return _ACTIONS[params["action"]](system, params, check_mode)
     except FleetError as error:
-        return {"failed": True, "changed": False, "msg": str(error), "findings": [error.finding]}
+        return {"failed": True, "changed": False, "msg": error.told(), "findings": [error.finding]}
 
 
 def _observe(system: System, params: Json, check_mode: bool) -> Json:
@@ -77,14 +77,7 @@ def _attach(system: System, lock: _lock.Lock, params: Json, work: str) -> Json:
     under_way = not status.get("done", True)
     if status.get("digest") == work and under_way:
         return _outcome(system, work, params["wait"])
-    holder = lock.holder()
-    phase = status["phase"] if under_way else "planning"
-    raise FleetError(
-        "lock-held",
-        f"The node is being changed by run {holder.get('id')} of {holder.get('owner')} ({phase}).",
-        key="lock",
-        value=holder,
-    )
+    raise lock.refusal(status["phase"] if under_way else "planning")
 
 
 def _poll(system: System, params: Json, check_mode: bool) -> Json:

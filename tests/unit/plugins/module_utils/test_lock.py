@@ -13,7 +13,7 @@ import stat
 import pytest
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _lock
-from ansible_collections.ascend.fleet.plugins.module_utils._document import LEASE_FILE
+from ansible_collections.ascend.fleet.plugins.module_utils._document import LEASE_FILE, STATE_DIR
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
@@ -39,6 +39,23 @@ def test_a_second_process_cannot_take_the_lock_until_the_first_is_killed(system)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     assert _lock.Lock(system).try_acquire()
+
+
+def test_whoever_meets_the_lock_is_told_who_holds_it(system):
+    lock = _lock.Lock(system)
+    assert lock.try_acquire()
+    lock.sign({"id": "r1", "owner": "ann@ctl:1"})
+    second = _lock.Lock(system)
+    assert not second.try_acquire()
+    assert "run r1 of ann@ctl:1." in second.refusal().told()
+
+
+def test_a_lock_that_cannot_be_opened_is_a_failure_with_a_remedy(system):
+    # A file where the state directory belongs: what root meets as well.
+    system.write(STATE_DIR, "")
+    with pytest.raises(FleetError, match="cannot be opened") as caught:
+        _lock.Lock(system).try_acquire()
+    assert "become: true" in caught.value.told()
 
 
 @pytest.mark.parametrize(
