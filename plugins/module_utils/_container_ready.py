@@ -9,6 +9,7 @@ answer, so there is nothing to wait for.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any, Callable, Dict, NamedTuple
 
@@ -16,7 +17,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils._container_engine imp
 from ansible_collections.ascend.fleet.plugins.module_utils._container_spec import Spec
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import EngineReader
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
-from ansible_collections.ascend.fleet.plugins.module_utils._probe import ProbeResult, run_probe
+from ansible_collections.ascend.fleet.plugins.module_utils._probe import ProbeResult, hide, run_probe
 
 Json = Dict[str, Any]
 
@@ -134,8 +135,21 @@ class Waiter:
         )
 
     def _last_lines(self) -> str:
-        text = self._reader.logs(self._name, LOG_LINES).strip()
+        text = hide(self._reader.logs(self._name, LOG_LINES).strip(), self._secrets())
         return f" The last lines of its log:\n{text}" if text else " It wrote no log."
+
+    def _secrets(self) -> list[str]:
+        """What the service was given and may have printed."""
+        if self._read_secret is None:
+            return []
+        steps = self._probe.get("steps") or []
+        named = {secret["id"] for secret in self._spec.get("secret_files") or []}
+        named |= {step["secret_header"]["secret"] for step in steps if step.get("secret_header")}
+        found = []
+        for identity in sorted(named):
+            with contextlib.suppress(FleetError):
+                found.append(self._read_secret(identity).strip())
+        return found
 
 
 def address_of(spec: Spec, container: Json, port: int | None = None) -> tuple[str, int] | None:

@@ -56,7 +56,7 @@ def _wait(reader: EngineReader, service: Json, container: Json, read_secret: Cal
     if probe["type"] == "none" and age >= SETTLING:
         return ProbeResult(True, 0, "", [], 0.0)
     probe["timeout"] = max(LEAST_SECONDS, probe["timeout"] - age)
-    spec = {key: service["container"][key] for key in ("name", "network")}
+    spec = {key: service["container"][key] for key in ("name", "network", "secret_files")}
     return Waiter(reader, spec, probe, read_secret, lambda _text: None).wait()
 
 

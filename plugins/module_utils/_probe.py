@@ -71,8 +71,8 @@ def run_probe(
             step = 1
             replies.append(_command(probe, execute))
     except _ProbeError as failure:
-        return ProbeResult(False, step, _hide(str(failure), secrets), _hide(replies, secrets), _since(started))
-    return ProbeResult(True, step, "", _hide(replies, secrets), _since(started))
+        return ProbeResult(False, step, hide(str(failure), secrets), hide(replies, secrets), _since(started))
+    return ProbeResult(True, step, "", hide(replies, secrets), _since(started))
 
 
 def look_up(document: Any, path: str) -> Any:
@@ -214,14 +214,14 @@ def _since(started: float) -> float:
     return round(time.monotonic() - started, 3)
 
 
-def _hide(value: Any, secrets: list[str]) -> Any:
+def hide(value: Any, secrets: list[str]) -> Any:
     """The value with every secret in it replaced: a service may echo the key it was sent."""
     if isinstance(value, str):
         for secret in filter(None, secrets):
             value = value.replace(secret, HIDDEN)
         return value
     if isinstance(value, dict):
-        return {key: _hide(item, secrets) for key, item in value.items()}
+        return {key: hide(item, secrets) for key, item in value.items()}
     if isinstance(value, list):
-        return [_hide(item, secrets) for item in value]
+        return [hide(item, secrets) for item in value]
     return value

@@ -107,6 +107,34 @@ def test_a_process_that_ends_ends_the_waiting(state: dict[str, Any], words: str)
     assert engine.time < 5
 
 
+def test_a_secret_that_the_process_printed_is_not_told() -> None:
+    class Talkative(Engine):
+        def logs(self, _name: str, _lines: int) -> str:
+            return "args: api_key=hunter2\nbearer of the probe: swordfish\n"
+
+    secrets = {"chat/api_key": "hunter2\n", "chat/probe": "swordfish"}
+
+    def read(identity: str) -> str:
+        if identity not in secrets:
+            raise FleetError("path-missing", "It is not there.")
+        return secrets[identity]
+
+    spec = {**SPEC, "secret_files": [{"id": "chat/api_key"}, {"id": "chat/gone"}]}
+    steps = [{"secret_header": {"name": "Authorization", "secret": "chat/probe"}}, {"secret_header": None}]
+    engine = Talkative(lambda _time: {"Running": False, "ExitCode": 1})
+    waiter = Waiter(
+        engine,  # type: ignore[arg-type]
+        spec,
+        {"type": "http", "steps": steps},
+        read,
+        lambda _text: None,
+        engine.clock(),
+    )
+    with pytest.raises(FleetError, match="args: api_key=") as caught:
+        waiter.wait()
+    assert not any(secret.strip() in caught.value.told() for secret in secrets.values())
+
+
 def test_one_that_was_started_again_must_hold_longer() -> None:
     engine, waiter, _told = wait(lambda _time: {"RestartCount": 3})
     assert waiter.wait().ok
