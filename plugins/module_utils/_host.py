@@ -207,7 +207,7 @@ def _unblock(system: System, want: dict[str, Any], step: dict[str, Any]) -> None
 
 
 def _reload_units(system: System, want: dict[str, Any], step: dict[str, Any]) -> None:
-    system.run(["systemctl", "daemon-reload"], timeout=60)
+    _units.reload(system)
 
 
 Step = Callable[[System, "dict[str, Any]", "dict[str, Any]"], None]

@@ -254,19 +254,15 @@ def enable(system: System) -> None:
 def write_proxy(system: System, proxy: dict[str, Any]) -> None:
     system.write(_units.PROXY_ENVIRONMENT, _units.proxy_environment(proxy), 0o600)
     system.write(_units.PROXY_DROPIN, _units.proxy_dropin())
-    _reload_units(system)
+    _units.reload(system)
     note_restart(system, ["proxy"])
 
 
 def remove_proxy(system: System) -> None:
     system.remove(_units.PROXY_DROPIN)
     system.remove(_units.PROXY_ENVIRONMENT)
-    _reload_units(system)
+    _units.reload(system)
     note_restart(system, ["proxy"])
-
-
-def _reload_units(system: System) -> None:
-    system.run(["systemctl", "daemon-reload"], timeout=60)
 
 
 def merge_config(system: System, want: dict[str, Any]) -> None:
@@ -281,9 +277,14 @@ def merge_config(system: System, want: dict[str, Any]) -> None:
     if restart and not _restart_due(system, unit):
         # Of two merges before one restart, the first one's start is what is known to work.
         system.write(FORMER_CONFIG, json.dumps({"path": path, "text": system.read(path)}), 0o600)
+    _write_config(system, path, text)
+    note_restart(system, restart)
+
+
+def _write_config(system: System, path: str, text: str) -> None:
+    """A file that somebody closed to others, for a password in it, stays closed."""
     stat = system.stat(path)
     system.write(path, text, 0o644 if stat is None else stat.st_mode & 0o777)
-    note_restart(system, restart)
 
 
 def _validate(system: System, command: list[str], path: str, text: str) -> None:
@@ -340,7 +341,7 @@ def _put_back(system: System, former: dict[str, Any]) -> None:
     if former["text"] is None:
         system.remove(former["path"])
     else:
-        system.write(former["path"], former["text"])
+        _write_config(system, former["path"], former["text"])
 
 
 def _start(system: System, argv: list[str]) -> None:

@@ -63,6 +63,10 @@ def show(system: System) -> dict[str, dict[str, str]] | None:
     return parse_show(result.out) if result.rc == 0 else None
 
 
+def reload(system: System) -> None:
+    system.run(["systemctl", "daemon-reload"], timeout=60)
+
+
 def parse_show(text: str) -> dict[str, dict[str, str]]:
     units: dict[str, dict[str, str]] = {}
     for block in text.strip().split("\n\n"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 
 import pytest
 
@@ -168,6 +169,16 @@ def test_an_engine_that_does_not_start_gets_its_former_configuration_back(node):
     assert node.asked("systemctl", "start", _units.DOCKER)
     assert "secret" not in str(caught.value)
     assert caught.value.finding["check"] == "engine-start-failed"
+
+
+def test_a_configuration_closed_to_others_comes_back_closed(node):
+    node.put(DAEMON, '{"mtu": 1400}')
+    os.chmod(node.system.path(DAEMON), 0o600)
+    node.answers["systemctl restart"] = Result(1, "", "Job for docker.service failed")
+    with pytest.raises(FleetError):
+        node.converge(want())
+    assert json.loads(node.read(DAEMON)) == {"mtu": 1400}
+    assert stat.S_IMODE(os.stat(node.system.path(DAEMON)).st_mode) == 0o600
 
 
 def test_what_dockerd_refuses_is_not_written(node):
