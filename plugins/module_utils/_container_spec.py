@@ -14,7 +14,7 @@ import re
 from typing import Any, Callable, Dict, NamedTuple
 
 from ansible_collections.ascend.fleet.plugins.module_utils._document import SECRETS_DIR, digest
-from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, finding
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import finding
 
 Spec = Dict[str, Any]
 Finding = Dict[str, Any]
@@ -442,17 +442,6 @@ def normalise(options: dict[str, Any]) -> tuple[Spec, list[Finding]]:
 
 
 _FLEET_KEYS: dict[str, Any] = {"service": "", "kind": "container", "npus": []}
-
-
-def normalised(options: dict[str, Any]) -> Spec:
-    """``normalise`` for callers that stop at the first thing wrong."""
-    spec, problems = normalise(options)
-    if problems:
-        first = problems[0]
-        raise FleetError(
-            "option-invalid", first["message"], first["remedy"], service=first["service"], key=first["key"]
-        )
-    return spec
 
 
 def settle(spec: Spec, exists: Callable[[str], bool]) -> Spec:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import datetime
+import time
 from typing import Any, Callable, Dict, List, NamedTuple
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _placement, _soc
@@ -15,6 +15,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils._container_engine imp
     is_fleet,
     is_running,
     service_of,
+    started_at,
 )
 from ansible_collections.ascend.fleet.plugins.module_utils._container_facts import Neighbour, NodeFacts
 from ansible_collections.ascend.fleet.plugins.module_utils._container_spec import Spec, normalise
@@ -206,12 +207,8 @@ def state_of(container: Json | None) -> str:
 
 def uptime(container: Json) -> float:
     """Seconds since the start of a running container."""
-    text = str(container["State"].get("StartedAt") or "")[:19]
-    try:
-        started = datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=datetime.timezone.utc)
-    except ValueError:
-        return 0.0
-    return (datetime.datetime.now(datetime.timezone.utc) - started).total_seconds()
+    started = started_at(container)
+    return time.time() - started if started else 0.0
 
 
 def removed(document: Json) -> Json:

@@ -83,11 +83,6 @@ def dialect(name: str, changes: Mapping[str, Any] | None = None) -> Dialect:
     )
 
 
-def dialect_keys() -> list[str]:
-    """What a dialect consists of, and so what may be replaced."""
-    return list(_load("dialects.yml")["dialects"]["cce"])
-
-
 @functools.cache
 def schema(section: str, name: str) -> _volcano_schema.Schema:
     """The schema of a type of the compact notation."""
