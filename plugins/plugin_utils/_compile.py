@@ -143,13 +143,14 @@ class _Compiler:
             self.problems.append(Problem(host, place or Place(flaw.key), flaw))
 
     def _check_files(self, host: str, settings: dict[str, Any]) -> None:
-        for key, remedy in (
-            ("fleet_ca_bundle", "Name a file of the controller that holds certificates."),
-            ("fleet_sdk_wheels", "Name a directory of the controller that holds the wheels."),
+        files = self.world.files
+        for key, look, remedy in (
+            ("fleet_ca_bundle", files.bundle_problem, "Name a file of the controller that holds certificates."),
+            ("fleet_sdk_wheels", files.problem, "Name a directory of the controller that holds the wheels."),
         ):
             if settings[key]:
                 given, settings[key] = settings[key], self._absolute(host, settings[key])
-                problem = self.world.files.problem(settings[key])
+                problem = look(settings[key])
                 if problem:
                     self._complain(host, [Flaw(key, given, problem, remedy)])
 
@@ -361,7 +362,7 @@ class _Compiler:
         return list(dict.fromkeys([*LOOPBACK, *registries, *self._addresses]))
 
     def _reach(self, host: str, service: Service) -> Iterator[dict[str, Any]]:
-        for _index, wanted in enumerate(service.values["reach"]):
+        for wanted in service.values["reach"]:
             matching = self._match(wanted["nodes"]) or set()
             for other in [name for name in self._fleet() if name in matching and name != host]:
                 yield {

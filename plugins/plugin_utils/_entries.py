@@ -26,7 +26,10 @@ class Files(NamedTuple):
     """Why a file cannot serve as a secret, or None."""
     problem: FileProblem
     """Why a file cannot be read, or None."""
+    bundle_problem: FileProblem
+    """Why a file cannot serve as a bundle of certificates, or None."""
     digest: Callable[[str], str]
+    """Of a text file."""
 
 
 class Entry(NamedTuple):

@@ -9,6 +9,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleError
@@ -22,6 +23,7 @@ from ansible_collections.ascend.fleet.plugins.plugin_utils._options import Flaw
 from ansible_collections.ascend.fleet.plugins.plugin_utils._records import plain
 
 HOSTS = "fleet_hosts"
+CERTIFICATE = "-----BEGIN CERTIFICATE-----"
 
 
 class Inventory:
@@ -42,7 +44,7 @@ class Inventory:
             address=self.address,
             scope=self.scope,
             folder=self.folder,
-            files=Files(_secret_problem, _file_problem, _file_digest),
+            files=Files(_secret_problem, _file_problem, _bundle_problem, _text_digest),
         )
 
     def play_hosts(self) -> list[str]:
@@ -133,6 +135,16 @@ def _secret_problem(path: str) -> str | None:
     return problem
 
 
-def _file_digest(path: str) -> str:
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+def _bundle_problem(path: str) -> str | None:
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        return f"cannot be read on the controller ({error.strerror})"
+    except UnicodeDecodeError:
+        text = ""
+    return None if CERTIFICATE in text else "holds no certificate in PEM form"
+
+
+def _text_digest(path: str) -> str:
+    """Of the text, which is what the nodes get: the line ends of another system do not count."""
+    return hashlib.sha256(Path(path).read_text(encoding="utf-8").encode()).hexdigest()

@@ -29,4 +29,8 @@ def read_secret(path: str) -> str:
     reason = problem(path)
     if reason:
         raise AnsibleActionFail(f"The secret file {path} {reason}.")
-    return Path(os.path.expanduser(path)).read_text(encoding="utf-8").strip()
+    try:
+        return Path(os.path.expanduser(path)).read_text(encoding="utf-8").strip()
+    except UnicodeDecodeError:
+        # Its own words would show a part of the secret.
+        raise AnsibleActionFail(f"The secret file {path} is no text in UTF-8.") from None

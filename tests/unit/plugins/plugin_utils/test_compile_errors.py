@@ -404,6 +404,14 @@ def test_all_errors_of_all_entries_of_all_hosts_come_at_once(compile_inventory):
     assert len(_problems.message(compiled.errors).splitlines()) == 7
 
 
+@pytest.mark.parametrize("content", [b"\x30\x82\x05\xff", b"-----BEGIN PRIVATE KEY-----\n"])
+def test_a_bundle_without_certificates_is_refused(compile_inventory, tmp_path, content):
+    (tmp_path / "ca.der").write_bytes(content)
+    (error,) = compile_inventory({"n1": {"fleet_ca_bundle": "ca.der"}}).errors
+    assert (error["key"], error["value"]) == ("fleet_ca_bundle", "ca.der")
+    assert "holds no certificate in PEM form" in _problems.line(error)
+
+
 def test_an_error_that_many_hosts_share_is_said_once(compile_inventory):
     hosts = {f"n{number}": {"fleet_services": [{**WEB, "port": 0}]} for number in range(1, 6)}
     compiled = compile_inventory(hosts)
