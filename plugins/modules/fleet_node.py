@@ -15,7 +15,7 @@ description:
   - Observes a node against its document, plans the difference and, on request, applies it, in one call
     for all host settings, images and services of the node.
   - The document comes from M(ascend.fleet.fleet_compile); people write entries in the inventory, not documents.
-  - Check mode and O(action=observe) stop after the plan, so they cannot disagree with the real run.
+  - Check mode and O(action=observe) end with the plan that the real run would carry out.
   - Work that takes longer than O(wait) goes on in the background on the node. The action plugin of this module
     waits for it and shows its progress; a later call with the same document attaches to it.
   - Every result is written as a record below the report directory, from which M(ascend.fleet.fleet_verdict)
@@ -24,7 +24,7 @@ options:
   document:
     description:
       - The node document, schema 1.
-      - Required for O(action=observe) and O(action=apply).
+      - Required for O(action=observe), O(action=apply) and O(action=remove).
     type: dict
   action:
     description:
@@ -50,9 +50,18 @@ options:
       - Whether actions that interrupt running services may be carried out, such as a restart of the engine.
     type: bool
     default: true
+  earlier:
+    description:
+      - In check mode, the scopes that an earlier step of the same run has predicted already. Their actions are planned
+        with, but not reported again.
+    type: list
+    elements: str
+    choices: [host, images]
+    default: []
   run:
     description:
       - Identity of the run, as returned by M(ascend.fleet.fleet_compile).
+      - Required for O(action=apply), O(action=remove) and O(action=release).
     type: dict
     suboptions:
       id:
@@ -160,7 +169,7 @@ plan:
     - scope: services
       action: create
       target: chat
-      reason: the container does not exist
+      reason: there is no such container
       before: null
       after: {image: "registry:5000/vllm:1"}
       interrupts: false
@@ -184,13 +193,17 @@ services:
       image: "registry:5000/vllm:1"
       ports: ["127.0.0.1:8000"]
 node:
-  description: Short facts about NPUs, engine and host settings.
+  description: Short facts about the NPUs and the engine, each null where the scope did not ask for it.
   returned: success
   type: dict
 pending:
-  description: Digest and phase of work that goes on in the background.
+  description: Digest, phase and run of work that goes on in the background.
   returned: when the work outlasts O(wait)
   type: dict
+released:
+  description: Whether the run held the lease of the node and has given it back.
+  returned: when O(action=release)
+  type: bool
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -221,6 +234,7 @@ def main() -> None:
                 "default": ["host", "images", "services"],
             },
             "interrupting": {"type": "bool", "default": True},
+            "earlier": {"type": "list", "elements": "str", "choices": ["host", "images"], "default": []},
             "run": {"type": "dict", "options": RUN_OPTIONS},
             "step": {"type": "str"},
             "wait": {"type": "float", "default": 5},
