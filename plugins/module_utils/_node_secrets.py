@@ -56,8 +56,9 @@ def _compared(system: System, wanted: Json, secrets: dict[str, str]) -> tuple[Js
         return wanted, False, "the secret is not on the node"
     if wanted["id"] in secrets and found != secrets[wanted["id"]]:
         return wanted, True, "the secret has another content"
-    stat = system.stat(path)
-    if stat is not None and stat.st_mode & 0o077 and wanted["mode"] == "0600":
+    there = system.stat(path)
+    # Written with 0600, it gets its own mode together with its owner when the container is made.
+    if there is not None and there.st_mode & 0o777 & ~(int(wanted["mode"], 8) | 0o600):
         return wanted, True, "the secret may be read by others than its owner"
     return wanted, True, None
 

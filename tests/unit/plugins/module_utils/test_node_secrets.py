@@ -45,12 +45,22 @@ def test_a_new_content_is_written_and_never_shown(system):
     assert system.read(act["target"]) == "sk-new"
 
 
-def test_a_file_that_others_may_read_is_written_anew(system):
+@pytest.mark.parametrize(
+    ("wanted", "found", "right"),
+    [
+        ("0400", 0o400, True),
+        ("0400", 0o600, True),
+        ("0400", 0o644, False),
+        ("0600", 0o640, False),
+        ("0440", 0o440, True),
+        ("0440", 0o444, False),
+    ],
+)
+def test_a_file_that_too_many_may_read_is_written_anew(system, wanted, found, right):
     write(system, "sk-1")
-    os.chmod(system.path(_node_secrets.path_of("chat/api_key")), 0o644)
-    assert [act["reason"] for act in _node_secrets.plan(system, CHAT, {"chat/api_key": "sk-1"})] == [
-        "the secret may be read by others than its owner"
-    ]
+    os.chmod(system.path(_node_secrets.path_of("chat/api_key")), found)
+    planned = _node_secrets.plan(system, service("chat", secret_files=[{**KEY, "mode": wanted}]), {})
+    assert [act["reason"] for act in planned] == ([] if right else ["the secret may be read by others than its owner"])
 
 
 def test_a_secret_that_did_not_come_with_the_run_is_named(system):
