@@ -275,7 +275,7 @@ CHECKS: dict[str, Check] = {
     ),
     "forwarding-refused": Check(
         ERROR,
-        "The running kernel lets packet forwarding be turned on.",
+        "Packet forwarding can be turned on, in the running kernel and in its files.",
         "Run as root, outside of a container that may not write /proc/sys.",
     ),
     "metadata-block-failed": Check(

@@ -304,7 +304,11 @@ def _neutralise(overriders: list[tuple[str, str, Line]], observed: dict[str, Any
 
 def apply(system: System, actions: list[dict[str, Any]]) -> None:
     for step in actions:
-        APPLY[step["action"]](system, step)
+        try:
+            APPLY[step["action"]](system, step)
+        except OSError as error:
+            message = f"{step['target']} cannot be changed: {error.strerror}."
+            raise FleetError("forwarding-refused", message, key=step["target"]) from error
 
 
 def _apply_runtime(system: System, step: dict[str, Any]) -> None:

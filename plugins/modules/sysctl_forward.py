@@ -163,7 +163,7 @@ def main() -> None:
     try:
         result = converge(System(), module.params, module.check_mode)
     except FleetError as error:
-        module.fail_json(msg=str(error), **error.finding)
+        module.fail_json(msg=error.told(), **error.finding)
     for warning in result.pop("warnings"):
         module.warn(warning)
     module.exit_json(**result)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _sysctl
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 from ansible_collections.ascend.fleet.plugins.modules import sysctl_forward
 
@@ -79,6 +80,13 @@ def test_absent(system):
     assert system.exists(_sysctl.OWN_FILE)
     assert sysctl_forward.converge(system, gone, check_mode=False)["files"] == [_sysctl.OWN_FILE]
     assert not sysctl_forward.converge(system, gone, check_mode=False)["changed"]
+
+
+def test_a_file_that_cannot_be_written_is_a_failure_with_a_remedy(system):
+    system.makedirs(_sysctl.OWN_FILE)
+    with pytest.raises(FleetError, match=r"99-zz-ascend-fleet\.conf cannot be changed: Is a directory") as caught:
+        sysctl_forward.converge(system, PARAMS, check_mode=False)
+    assert "Run as root" in caught.value.told()
 
 
 def test_documentation_and_arguments_agree():
