@@ -159,11 +159,12 @@ def removed(want: dict[str, Any]) -> dict[str, Any]:
     return dict(
         want,
         npus=dict(want["npus"], needed=False),
-        engine=dict(want["engine"], daemon={}, proxy=None),
+        engine=dict(want["engine"], needed=False, daemon={}, proxy=None),
         sdk=dict(want["sdk"], manage=False),
         forwarding=dict(want["forwarding"], state="absent"),
         metadata_block=dict(want["metadata_block"], state="absent"),
         directories=[],
+        work_dir=None,
         ca_bundle=None,
         wait_mounts=[],
     )

@@ -151,10 +151,15 @@ def _firewall(config: dict[str, Any], flags: dict[str, list[str]], info: dict[st
 # --- plan
 
 
+def _brought(want: dict[str, Any]) -> bool:
+    """Whether an engine that is not there is installed and started; not for taking services down."""
+    return bool(want.get("manage", True) and want.get("needed", True))
+
+
 def plan_install(host: dict[str, Any], observed: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """What comes before anything else of the host."""
     want = host["engine"]
-    if not want.get("manage", True) or observed["installed"]:
+    if not _brought(want) or observed["installed"]:
         return [], []
     packages = observed["packages"]
     if packages is None:
@@ -171,7 +176,7 @@ def plan_install(host: dict[str, Any], observed: dict[str, Any]) -> tuple[list[d
 def plan_start(host: dict[str, Any], observed: dict[str, Any]) -> list[dict[str, Any]]:
     """What comes after everything else of the engine: its first start then needs no second one."""
     comes = _comes_started(observed)
-    if not host["engine"].get("manage", True) or comes or (observed["enabled"] and observed["active"]):
+    if not _brought(host["engine"]) or comes or (observed["enabled"] and observed["active"]):
         return []
     before = {"enabled": observed["enabled"], "active": observed["active"]}
     reason = "The engine must run now and after a boot."

@@ -45,7 +45,7 @@ def _directory(system: System, path: str) -> dict[str, Any] | None:
 
 def wanted_directories(host: dict[str, Any]) -> list[dict[str, Any]]:
     named = list(host.get("directories") or [])
-    if host["work_dir"] not in [entry["path"] for entry in named]:
+    if host["work_dir"] and host["work_dir"] not in [entry["path"] for entry in named]:
         named.insert(0, {"path": host["work_dir"], "owner": None, "group": None, "mode": None})
     return named
 

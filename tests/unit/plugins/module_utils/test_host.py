@@ -447,6 +447,15 @@ def test_removing_everything_leaves_nothing_of_ours(node):
     assert "log-driver" in node.read(DAEMON)
 
 
+@pytest.mark.parametrize("docker", [{"ActiveState": "inactive"}, {"LoadState": "not-found", "ActiveState": "inactive"}])
+def test_removing_neither_installs_nor_starts_nor_makes_anything(node, docker):
+    node.docker.update(docker)
+    node.engine.up = False
+    actions, findings = node.plan(_host.removed(want()))
+    assert not {"install_packages", "enable_service", "create_directory"} & set(names(actions))
+    assert findings == []
+
+
 # --- containers on the host's network
 
 
