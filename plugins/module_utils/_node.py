@@ -28,6 +28,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 Json = Dict[str, Any]
 
 ENGINE_MISSING = "the container engine is installed and started before"
+ENGINE_STOPPED = "it cannot be seen while the container engine is stopped"
 
 
 class NodePlan(NamedTuple):
@@ -67,15 +68,16 @@ class Node:
             findings = findings + reach.result() + _node_npus.findings(npu, self.document)
         node = {"npu": _node_npus.summary(npu), "engine": _engine(host)}
         coming = ENGINE_MISSING if unavailable and _brings_engine(actions) else None
+        unseen = ENGINE_STOPPED if coming and (host.get("engine") or {}).get("installed") else None
         if unavailable and coming is None:
             return NodePlan(actions, [*findings, unavailable.finding], [], [], [], node)
         if "images" in self.scope:
-            actions = actions + self._plan_images(coming)
+            actions = actions + self._plan_images(coming, unseen)
         placed = [Placed(service, None, []) for service in self.document["services"]]
         work: list[Work] = []
         if "services" in self.scope:
             placed, problems = self._place(npu, containers, host)
-            work, against = self._plan_services(placed, containers, npu, actions, coming)
+            work, against = self._plan_services(placed, containers, npu, actions, coming, unseen)
             actions = actions + [act for one in work for act in one.actions]
             findings = findings + problems + against
         lines = [_node_services.status(one, containers) for one in placed]
@@ -111,11 +113,11 @@ class Node:
         except EngineUnavailable as error:
             return {}, error
 
-    def _plan_images(self, engine_coming: str | None) -> list[Json]:
+    def _plan_images(self, engine_coming: str | None, unseen: str | None) -> list[Json]:
         present: dict[str, Json | None] = {}
         if not engine_coming:
             present = {image["reference"]: self.reader.image(image["reference"]) for image in self.images}
-        return _node_images.plan(self.images, present, engine_coming)
+        return _node_images.plan(self.images, present, engine_coming, unseen)
 
     def _place(self, npu: Json | None, containers: dict[str, Json], host: Json) -> tuple[list[Placed], list[Json]]:
         neighbours = [_container_facts.neighbour(container) for container in containers.values()]
@@ -129,12 +131,14 @@ class Node:
         npu: Json | None,
         earlier: list[Json],
         engine_coming: str | None,
+        unseen: str | None,
     ) -> tuple[list[Work], list[Json]]:
         """Service by service; each finds what the ones before it leave."""
         work, findings = _node_services.orphans(self.document, containers)
         findings = findings + self._checks(placed, containers, npu)
         if engine_coming:
-            return [_work(one, _node_services.predicted(one, engine_coming)) for one in placed if one.spec], findings
+            coming = [(one, _node_services.predicted(one, engine_coming, unseen)) for one in placed if one.spec]
+            return [_work(one, actions) for one, actions in coming], findings
         staged = {act["target"] for act in earlier if act["scope"] == "images"}
         specs = [one.spec for one in placed if one.spec is not None]
         facts = _container_facts.observe(self.reader, self.system, specs, containers)

@@ -35,7 +35,7 @@ def _apply(system: System, params: Json, check_mode: bool) -> Json:
     run = params["run"]
     node = Node(system, params)
     if check_mode:
-        return _node_report.planned(node.plan())
+        return _node_report.planned(node.plan(), params["earlier"])
     work = digest([params["action"], params["document"], sorted(params["scope"]), params["interrupting"]])
     lock = _lock.Lock(system)
     if not lock.try_acquire():

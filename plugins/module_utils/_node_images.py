@@ -25,9 +25,14 @@ def archive_path(archive: Json) -> str:
     return f"{STATE_DIR}/images/{name}-{posixpath.basename(archive['path'])}"
 
 
-def plan(wanted: list[Json], present: dict[str, Json | None], predicted_because: str | None = None) -> list[Json]:
+def plan(
+    wanted: list[Json],
+    present: dict[str, Json | None],
+    predicted_because: str | None = None,
+    unseen: str | None = None,
+) -> list[Json]:
     return [
-        _arrival(image, reason, present.get(image["reference"]), predicted_because)
+        _arrival(image, unseen or reason, present.get(image["reference"]), predicted_because)
         for image, reason in ((image, _lacks(image, present.get(image["reference"]))) for image in wanted)
         if reason
     ]

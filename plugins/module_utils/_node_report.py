@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any, Dict, Iterable
 
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import ERROR
 from ansible_collections.ascend.fleet.plugins.module_utils._node import NodePlan
@@ -23,8 +23,13 @@ def probed(lines: list[Json], findings: list[Json]) -> Json:
     return _failed(result, errors) if errors else result
 
 
-def planned(plan: NodePlan) -> Json:
-    """Check mode: what the real run would do, refusals included."""
+def planned(plan: NodePlan, earlier: Iterable[str] = ()) -> Json:
+    """Check mode: what the real run would do, refusals included.
+
+    What interrupts is left to the last step, so an ``earlier`` one cannot have predicted it.
+    """
+    done = set(earlier)
+    plan = plan._replace(actions=[act for act in plan.actions if act["interrupts"] or act["scope"] not in done])
     errors = plan_errors(plan)
     return refused(plan, errors) if errors else _result(plan, changed=bool(plan.actions))
 

@@ -134,16 +134,16 @@ def orphans(document: Json, containers: dict[str, Json]) -> tuple[list[Work], Fi
             for name in names
         ], []
     return [], [
-        finding("orphan", f"Container {name} of the fleet is in no entry any more and keeps its cards.", service=name)
-        for name in names
+        finding("orphan", f"Container {name} of the fleet is in no entry any more{kept}.", service=name)
+        for name, kept in ((name, " and keeps its cards" if cards_of(containers[name]) else "") for name in names)
     ]
 
 
-def predicted(one: Placed, because: str) -> list[Json]:
+def predicted(one: Placed, because: str, unseen: str | None = None) -> list[Json]:
     if one.service["state"] == "absent":
         return []
     name, image = one.service["name"], one.service["container"]["image"]
-    reason = "there is no such container"
+    reason = unseen or "there is no such container"
     return [action("services", "create", name, reason, after={"image": image}, predicted_because=because)]
 
 

@@ -131,8 +131,11 @@ def _drift(action: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _no_result(host: str, step: str, broken: str | None) -> dict[str, Any]:
-    because = f" The run stopped after {broken} had failed." if broken and broken != host else ""
-    return finding("no-result", f"There is no result of the step {step} from {host}.{because}", key=step)
+    message = f"There is no result of the step {step} from {host}."
+    if not broken or broken == host:
+        return finding("no-result", message, key=step)
+    because = f" The run stopped after {broken} had failed."
+    return finding("no-result", message + because, remedy=f"Mend what failed on {broken} and run again.", key=step)
 
 
 def _is_consequence(failure: Mapping[str, Any]) -> bool:

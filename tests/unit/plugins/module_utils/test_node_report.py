@@ -21,3 +21,19 @@ def test_every_action_shows_in_a_diff(before, after):
     # Ansible leaves out a diff whose two sides are the same.
     assert diff["before"] != diff["after"]
     assert "finish chat" in diff["after_header"]
+
+
+def test_check_mode_leaves_out_what_an_earlier_step_has_predicted():
+    actions = [
+        action("host", "write", "/etc/a", "it differs"),
+        action("host", "restart_engine", "docker.service", "it differs", interrupts=True),
+        action("images", "load", "web:1", "it is missing"),
+        action("services", "create", "chat", "it is missing"),
+    ]
+    plan = NodePlan(actions, [], [], [], [], {})
+    assert [act["action"] for act in _node_report.planned(plan, ["host", "images"])["plan"]] == [
+        "restart_engine",
+        "create",
+    ]
+    assert _node_report.planned(plan)["plan"] == actions
+    assert _node_report.planned(plan._replace(actions=actions[:1]), ["host"])["changed"] is False

@@ -9,7 +9,7 @@ import datetime
 
 import pytest
 
-from ansible_collections.ascend.fleet.plugins.module_utils import _node_services
+from ansible_collections.ascend.fleet.plugins.module_utils import _node_images, _node_services
 from tests.unit.plugins.module_utils.node_documents import container, document, neighbour, npus, service
 
 
@@ -147,3 +147,21 @@ def test_a_removed_document_wants_nothing():
     gone = _node_services.removed(document(service("aa", 2), service("bb")))
     assert {one["state"] for one in gone["services"]} == {"absent"}
     assert gone["prune"] == "remove"
+
+
+@pytest.mark.parametrize("cards", [[], [0, 1]])
+def test_an_orphan_is_said_to_keep_cards_only_when_it_has_some(cards):
+    devices = [{"PathOnHost": f"/dev/davinci{card}"} for card in cards]
+    old = container("old", "old")
+    old["HostConfig"]["Devices"] = devices
+    _work, (orphan,) = _node_services.orphans(document(), {"old": old})
+    assert ("keeps its cards" in orphan["message"]) == bool(cards)
+
+
+def test_what_a_stopped_engine_hides_is_not_said_to_be_missing():
+    one = _node_services.Placed(service("chat"), None, [])
+    (step,) = _node_services.predicted(one, "the engine is started before", "it cannot be seen")
+    assert (step["action"], step["reason"]) == ("create", "it cannot be seen")
+    image = {"reference": "web:1", "digest": None, "archive": None, "services": ["chat"]}
+    (step,) = _node_images.plan([image], {}, "the engine is started before", "it cannot be seen")
+    assert (step["action"], step["reason"]) == ("pull", "it cannot be seen")

@@ -58,6 +58,11 @@ def test_ok_and_failures(
     assert [(item["host"], item["check"]) for item in verdict["failures"]] == failures
 
 
+def test_a_node_that_was_not_reached_points_at_the_one_that_failed() -> None:
+    failed = judge(records(preflight={"n1": {"failed": True}, "n2": {}}))["failures"]
+    assert {item["host"]: item["remedy"] for item in failed}["n2"] == "Mend what failed on n1 and run again."
+
+
 def test_the_same_finding_of_two_steps_is_one_failure() -> None:
     seen = {"n1": {"findings": [ERROR]}, "n2": {}}
     assert len(judge(records(preflight=seen, verify=seen))["failures"]) == 1
