@@ -254,7 +254,20 @@ class _Compiler:
             remedy = "Choose another port, or another address with bind."
             flaw = Flaw("port", port, f"is published by {other.values['name']} too", remedy)
             self._complain(host, [flaw], service.entry.place)
+        self._check_images(host, kept)
         self._check_cards(host, kept, settings["fleet_npus_expected"])
+
+    def _check_images(self, host: str, services: Sequence[Service]) -> None:
+        """A name stands for one image on a node: of two, each run would bring the one and then the other."""
+        seen: dict[str, Service] = {}
+        for service in services:
+            image = service.values["image"]
+            first = seen.setdefault(image["reference"], service)
+            other = first.values["image"]["digest"]
+            if image["digest"] != other:
+                told = f"is not that of {first.values['name']}, which has {other or 'none'} for the same image"
+                remedy = "Write the same digest in both entries, or give one of the images another tag."
+                self._complain(host, [Flaw("image.digest", image["digest"], told, remedy)], service.entry.place)
 
     def _check_cards(self, host: str, services: Sequence[Service], expected: int | None) -> None:
         owners: dict[int, str] = {}

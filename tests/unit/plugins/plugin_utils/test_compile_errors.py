@@ -26,6 +26,7 @@ CHAT: dict[str, Any] = {
     "model": "/mnt/models/tiny",
     "npus": 2,
 }
+SHA = "sha256:" + "a" * 64
 
 # What is changed in an entry that is right, and what the one error holds: key, value, message, remedy.
 WEB_CASES: list[tuple[str, dict[str, Any], tuple[str, str, str, str]]] = [
@@ -341,6 +342,11 @@ SETTING_CASES: list[tuple[str, dict[str, Any], tuple[str, str, str, str]]] = [
         "card-twice",
         {"fleet_services_b": [{**CHAT, "npus": [0, 1]}, {**CHAT, "name": "c2", "port": 1, "npus": [1, 2]}]},
         ("npus", "[1, 2]", "names card 1, which chat has too", "each card to one"),
+    ),
+    (
+        "image-twice",
+        {"fleet_services_b": [{**WEB, "name": "w2", "port": 1, "image": {"reference": WEB["image"], "digest": SHA}}]},
+        ("image.digest", SHA, "is not that of web, which has none for the same image", "another tag"),
     ),
 ]
 
