@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -25,16 +26,17 @@ def main() -> int:
     parser.add_argument("--strict", action="store_true", help="fail also when an aim is missed")
     options = parser.parse_args()
     sizes = sorted({int(word) for word in options.nodes.split(",")})
-    with World(max(sizes)) as world:
-        try:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with World(max(sizes)) as world:
             world.converge()
             samples = measure.alternate(world, sizes, options.rounds)
-        except measure.InvalidRunError as error:
-            print(f"bench: {error}", file=sys.stderr)
-            return 1
-        except KeyboardInterrupt:
-            print("bench: interrupted, its fleet is removed", file=sys.stderr)
-            return 130
+    except measure.InvalidRunError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("bench: interrupted, its fleet is removed", file=sys.stderr)
+        return 130
     result = report.result(samples)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
