@@ -55,15 +55,7 @@ def place(
     absent = {service["name"] for service in services if service["state"] == "absent"}
     present = {service["name"] for service in services} - absent
     leaving = {other.name for other in neighbours if _goes(document, other, absent, present)}
-    requests = [
-        _placement.Request(
-            service["name"],
-            service["npus"]["count"],
-            tuple(service["npus"]["cards"]) if service["npus"]["cards"] else None,
-        )
-        for service in services
-        if service["state"] != "absent" and service["npus"]["count"]
-    ]
+    requests = _placement.requests_of(services)
     soc = (npu or {}).get("soc")
     rules = _placement.Rules(_soc.profile(soc).pairs, tuple(document["release"]))
     held = [
@@ -73,11 +65,7 @@ def place(
     ]
     placement = _placement.place(_placement.chips_from_facts(npu or {}), held, requests, rules)
     # What cannot be observed cannot be placed; that has a finding of its own.
-    problems = [] if (npu or {}).get("error") else placement.problems
-    findings: Findings = [
-        finding("placement", problem.message, problem.remedy, service=problem.service, key="npus", value=problem.value)
-        for problem in problems
-    ]
+    findings = [] if (npu or {}).get("error") else _placement.findings_of(placement.problems)
     placed = []
     for service in sorted(services, key=lambda service: service["state"] != "absent"):
         cards = placement.assignments.get(service["name"], [])

@@ -35,6 +35,7 @@ def place(doc, npu=None, neighbours=(), exists=lambda path: True, parent=None):
         (document(service("aa", 2), release=["bash"]), [neighbour("bash", None, range(8))], {"aa": [0, 1]}),
         (document(service("aa", 2)), [neighbour("bash", None, [0, 1, 2])], {"aa": [4, 5]}),
         (document(service("aa", 2)), [neighbour("bash", None, range(8), running=False)], {"aa": [0, 1]}),
+        (document(service("aa"), service("bb", 8)), [neighbour("aa", "aa", [0, 1])], {"bb": list(range(8))}),
     ],
     ids=[
         "one pass over all",
@@ -47,6 +48,7 @@ def place(doc, npu=None, neighbours=(), exists=lambda path: True, parent=None):
         "a released container frees them",
         "a running foreign container holds them",
         "a stopped foreign container does not",
+        "a service that wants none any more gives its own back",
     ],
 )
 def test_cards_go_where_the_rules_say(doc, neighbours, cards):
