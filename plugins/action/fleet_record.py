@@ -27,6 +27,7 @@ class ActionModule(ActionBase):
         run, step = args["run"], args["step"]
         host = str((task_vars or {})["inventory_hostname"])
         known = read_record(run["report_dir"], run["id"], step, host)
-        if known is None or not known["failed"]:
+        # A module that crashes says nothing itself; only the task that failed with it knows why.
+        if known is None or not known["failed"] or not known["message"]:
             known = write_record(run["report_dir"], run["id"], step, host, {**args["result"], "failed": True})
         return {"changed": False, "record": known}

@@ -9,6 +9,8 @@ report and the documentation take severity, description and remedy from here.
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import Any, NamedTuple
 
 ERROR = "error"
@@ -32,6 +34,11 @@ CHECKS: dict[str, Check] = {
         ERROR,
         "Every node of the run reports a result.",
         "Run again; look for a run that was cut off or a node that left the inventory.",
+    ),
+    "node-files": Check(
+        ERROR,
+        "The file systems of a node can be written.",
+        "Make room on that file system, or make it writable, and run again.",
     ),
     "drift": Check(
         ERROR,
@@ -350,6 +357,9 @@ def action(
     }
 
 
+_FULL_OR_CLOSED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+
+
 class FleetError(Exception):
     """A failure the user can act on: carries exactly one finding."""
 
@@ -364,3 +374,12 @@ class FleetError(Exception):
     def told(self) -> str:
         """The failure for people: what is wrong, and what to do about it."""
         return f"{self} {self.finding['remedy']}"
+
+
+def unwritable(error: Exception) -> FleetError | None:
+    """What an error of a file system means to people; None for any other error."""
+    if not isinstance(error, OSError) or error.errno not in _FULL_OR_CLOSED or not error.filename:
+        return None
+    folder, name = os.path.split(str(error.filename))
+    path = folder if name.startswith(".ascend-fleet-") else error.filename
+    return FleetError("node-files", f"{path} cannot be written: {error.strerror}.", value=path)

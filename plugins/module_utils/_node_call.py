@@ -9,7 +9,7 @@ from typing import Any, Dict
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _lock, _node_apply, _node_report, _work
 from ansible_collections.ascend.fleet.plugins.module_utils._document import digest
-from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, unwritable
 from ansible_collections.ascend.fleet.plugins.module_utils._node import Node
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
@@ -21,7 +21,16 @@ def handle(params: Json, check_mode: bool) -> Json:
     try:
         return _ACTIONS[params["action"]](system, params, check_mode)
     except FleetError as error:
-        return {"failed": True, "changed": False, "msg": error.told(), "findings": [error.finding]}
+        return _refusal(error)
+    except OSError as error:
+        told = unwritable(error)
+        if told is None:
+            raise
+        return _refusal(told)
+
+
+def _refusal(error: FleetError) -> Json:
+    return {"failed": True, "changed": False, "msg": error.told(), "findings": [error.finding]}
 
 
 def _observe(system: System, params: Json, check_mode: bool) -> Json:

@@ -139,8 +139,11 @@ class System:
             if owner is not None or group is not None:
                 os.chown(temporary, -1 if owner is None else owner, -1 if group is None else group)
             os.rename(temporary, target)
-        except BaseException:
+        except BaseException as error:
             os.unlink(temporary)
+            if isinstance(error, OSError):
+                # A full file system names no file, and the temporary one means nothing to people.
+                error.filename = target
             raise
 
     def remove(self, path: str) -> None:

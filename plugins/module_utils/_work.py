@@ -16,7 +16,7 @@ import traceback
 from typing import Any, Callable
 
 from ansible_collections.ascend.fleet.plugins.module_utils._document import STATUS_DIR
-from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, finding
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, unwritable
 from ansible_collections.ascend.fleet.plugins.module_utils._lock import Lock
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
@@ -92,13 +92,22 @@ def _work(system: System, status: dict[str, Any], job: Job) -> None:
     try:
         result = job(progress)
     except FleetError as error:
-        result = {"failed": True, "msg": error.told(), "findings": [error.finding]}
+        result = _failure(error)
     except Exception as error:
-        system.write(TRACE_FILE, traceback.format_exc(), mode=0o600)
-        message = f"Unexpected {type(error).__name__}: {error} (details in {TRACE_FILE} on the node)."
-        result = {"failed": True, "msg": message, "findings": [finding("step-failed", message)]}
+        result = _failure(unwritable(error) or _unexpected(system, error))
     status.update(done=True, result=result, phase="done")
     _write(system, status)
+
+
+def _failure(error: FleetError) -> dict[str, Any]:
+    return {"failed": True, "msg": error.told(), "findings": [error.finding]}
+
+
+def _unexpected(system: System, error: Exception) -> FleetError:
+    system.write(TRACE_FILE, traceback.format_exc(), mode=0o600)
+    return FleetError(
+        "step-failed", f"Unexpected {type(error).__name__}: {error} (details in {TRACE_FILE} on the node)."
+    )
 
 
 def _write(system: System, status: dict[str, Any]) -> None:

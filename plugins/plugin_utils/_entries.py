@@ -98,7 +98,7 @@ class Checker:
                 problem = self._files.secret_problem(typed[key])
                 if problem:
                     yield Flaw(
-                        f"{prefix}{key}", value, problem, "Make the file readable by its owner only (chmod 0600)."
+                        f"{prefix}{key}", value, problem, "Name a file that only its owner may read (chmod 0600)."
                     )
             elif option.get("type") == "list" and isinstance(option.get("elements"), Mapping):
                 inner = option["elements"].get("options")

@@ -60,8 +60,8 @@ REFINED_PARTS: dict[str, dict[str, dict[str, Any]]] = {
     },
 }
 BATCH = re.compile(r"^(?:[1-9]\d*|(?:100|[1-9]?\d)%)$")
-# Keys of daemon.json that the collection gives to the engine by other ways.
 LOGIN = re.compile(r"^(https?://)[^/]*@")
+# Keys of daemon.json that the collection gives to the engine by other ways.
 DAEMON_OWN = {"hosts": "Name the socket in fleet_docker_socket.", "proxies": "Use fleet_proxy."}
 
 

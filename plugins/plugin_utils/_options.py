@@ -250,7 +250,7 @@ def _address(value: Any, _option: Mapping[str, Any]) -> str:
         return str(ipaddress.ip_address(value if isinstance(value, str) else ""))
     except ValueError:
         raise _WrongError(
-            "is not an IP address", "Write an address of the node, 127.0.0.1, or 0.0.0.0 for all addresses."
+            "is not an IP address", "Write an address such as 10.0.0.4; 127.0.0.1 or 0.0.0.0 as bind."
         ) from None
 
 

@@ -18,7 +18,7 @@ SHOWN_VALUE = 80
 HIDDEN = "(hidden)"
 # Values of such keys, and texts that hold such words, are never shown.
 _SECRET = re.compile(
-    r"api[_-]?key|token|passw|secret|credential|private[_-]?key|authorization|://[^/@\s]+:[^/@\s]+@", re.I
+    r"api[_-]?key|token|passw|secret|credential|private[_-]?key|authorization|(^|//)[^/@\s]+:[^/@\s]+@(?!sha256:)", re.I
 )
 _SECRET_FILE = re.compile(r"(file|_dir|path|target|name|id)$")
 

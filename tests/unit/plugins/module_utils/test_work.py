@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -49,6 +50,9 @@ def test_the_result_arrives_and_the_lock_is_free_again(system):
     [
         (FleetError("lock-held", "Somebody is at it."), "lock-held", "Somebody is at it."),
         (ZeroDivisionError("oops"), "step-failed", "Unexpected ZeroDivisionError: oops"),
+        (OSError(errno.ENOSPC, "No space left on device", "/a/b"), "node-files", "/a/b cannot be written: No space"),
+        (OSError(errno.EROFS, "Read-only", "/a/.ascend-fleet-x1"), "node-files", "/a cannot be written: Read-only."),
+        (OSError(errno.ECONNRESET, "Connection reset"), "step-failed", "Unexpected ConnectionResetError"),
     ],
 )
 def test_a_failing_job_reports_its_finding(system, error, check, text):

@@ -445,6 +445,7 @@ def test_every_error_is_a_finding_for_the_verdict(compile_inventory):
         ("password", 123),
         ("command", ["serve", "--api-key", "abc"]),
         ("fleet_proxy.http", "http://user:abc@proxy"),
+        ("fleet_proxy.http", "user:abc@proxy:3128"),
         ("probe.steps[0].headers", {"Authorization": "Bearer abc"}),
     ],
 )
@@ -452,7 +453,9 @@ def test_secrets_are_not_shown(key, value):
     assert _problems.shown(key, value) == "(hidden)"
 
 
-@pytest.mark.parametrize(("key", "value"), [("api_key_file", "keys/chat"), ("extra_args", "--api-key")])
+@pytest.mark.parametrize(
+    ("key", "value"), [("api_key_file", "keys/chat"), ("extra_args", "--api-key"), ("image", "web:1@sha256:0a")]
+)
 def test_names_of_secrets_are_shown(key, value):
     assert _problems.shown(key, value) == value
 
