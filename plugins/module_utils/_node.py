@@ -79,7 +79,7 @@ class Node:
             placed, problems = self._place(npu, containers, host)
             work, against = self._plan_services(placed, containers, npu, actions, coming, unseen)
             actions = actions + [act for one in work for act in one.actions]
-            findings = findings + problems + against
+            findings = _node_checks.told_once(findings + problems + against)
         lines = [_node_services.status(one, containers) for one in placed]
         return NodePlan(actions, findings, lines, placed, work, node)
 

@@ -14,6 +14,8 @@ from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 Chips = Dict[int, Dict[str, Any]]
 Findings = List[Dict[str, Any]]
 
+_MISSING = ("model-missing", "path-missing")
+
 
 def run(system: System, service: dict[str, Any], cards: list[int] | None, chips: Chips, running: bool) -> Findings:
     """Findings of one service; ``running`` says that its own container uses the cards now."""
@@ -59,3 +61,11 @@ CHECK_TYPES: dict[str, Callable[[System, dict[str, Any], str], Findings]] = {
     "llm_model": _model_dir.check,
     "path": _path,
 }
+
+
+def told_once(findings: Findings) -> Findings:
+    """A missing path is told by the check that knows what it is for, not by the mount of it as well."""
+    told = {(item["service"], item["value"]) for item in findings if item["check"] in _MISSING}
+    return [
+        item for item in findings if item["check"] != "mount-missing" or (item["service"], item["value"]) not in told
+    ]
