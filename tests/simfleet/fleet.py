@@ -15,7 +15,7 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -40,7 +40,10 @@ DIGEST_LABEL = "ascend-fleet-sim.digest"
 RUN_LABEL = "ascend-fleet-sim.run"
 REGISTRY_HOST, METADATA_HOST, FIRST_NODE_HOST = 2, 3, 11
 SERVICE_PORTS = {"registry": 5000, "metadata": 80}
-SERVICE_IMAGES = {"light": artefacts.light, "vllm": lambda client: artefacts.vllm(client)[0]}
+SERVICE_IMAGES: dict[str, Callable[[docker.DockerClient], Path]] = {
+    "light": artefacts.light,
+    "vllm": lambda client: artefacts.vllm(client)[0],
+}
 IMAGE_VERSION = "1"
 _SERVICE_SECONDS = 30.0
 _OVERLAP_TRIES = 5
