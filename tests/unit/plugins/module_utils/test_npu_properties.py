@@ -29,6 +29,8 @@ LAYOUTS = {
     "L5": (("Ascend950PR", "Ascend950DT"), 1, False),
     "L5w": (("Ascend950PR", "Ascend950DT"), 1, False),
 }
+# Tools of these versions were seen with and without a list of processes, so its absence tells nothing.
+OFTEN_WITHOUT_PROCESSES = {"L3-93"}
 HEALTH = st.sampled_from(["OK", "Warning", "Alarm", "Critical", "UNKNOWN"])
 POWER = st.one_of(st.sampled_from(["NA", "-"]), st.integers(0, 9999).map(lambda tenths: tenths / 10))
 NAMES = st.text("abcdefghijklmnopqrstuvwxyzABCXYZ0123456789_:-./ ", max_size=13).map(str.strip)
@@ -117,7 +119,7 @@ def test_what_the_simulator_prints_is_read_back(layout: str, data: st.DataObject
 def test_output_that_ends_anywhere_is_complete_or_refused(layout: str, data: st.DataObject) -> None:
     text = simulator.render_info(data.draw(states(layout)))
     whole = values(parse(text))
-    borders = _borders_of_chips(text) if not _lists_processes(text) else set()
+    borders = _borders_of_chips(text) if layout in OFTEN_WITHOUT_PROCESSES or not _lists_processes(text) else set()
     for end in data.draw(st.lists(st.integers(0, len(text) - 1), min_size=20, max_size=20)):
         table = parse(text[:end])
         # A table without a list of processes, cut below an NPU, is a whole table of fewer NPUs.
