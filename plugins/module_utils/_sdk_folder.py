@@ -112,7 +112,10 @@ def _private(system: System, folder: str) -> dict[str, Any]:
     text = system.read(f"{base}/{MANIFEST}")
     if text is None:
         return {"complete": False, "versions": {}, "damaged": []}
-    manifest = json.loads(text)
+    try:
+        manifest = json.loads(text)
+    except ValueError:
+        return {"complete": False, "versions": {}, "damaged": [MANIFEST]}
     damaged = [name for name, size in manifest["files"].items() if _size(system, f"{base}/{name}") != size]
     return {"complete": not damaged, "versions": manifest["versions"], "damaged": damaged[:5]}
 

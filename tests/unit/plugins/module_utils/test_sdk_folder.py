@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import pathlib
 import subprocess
 import sys
 import zipfile
@@ -68,10 +69,19 @@ def test_what_is_planned_can_be_shown_as_a_difference(system):
     assert set(step["after"]["packages"]) == set(_sdk_folder.DISTRIBUTIONS)
 
 
-def test_a_damaged_folder_is_seen_and_replaced(tmp_path, system):
+def lose_a_file(folder):
+    (folder / "requests/__init__.py").unlink()
+
+
+def empty_the_manifest(folder):
+    (folder / _sdk_folder.MANIFEST).write_text("")
+
+
+@pytest.mark.parametrize("damage", [lose_a_file, empty_the_manifest])
+def test_a_damaged_folder_is_seen_and_replaced(tmp_path, system, damage):
     supply(tmp_path)
     _sdk_folder.install(system, FOLDER)
-    os.unlink(_sdk_folder.active(system, FOLDER) + "/requests/__init__.py")
+    damage(pathlib.Path(_sdk_folder.active(system, FOLDER)))
     assert plan(system) == ["install_sdk"]
     supply(tmp_path)
     _sdk_folder.install(system, FOLDER)
