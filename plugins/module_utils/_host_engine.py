@@ -36,7 +36,7 @@ TOLD = {"live-restore": "LiveRestoreEnabled", "log-driver": "LoggingDriver"}
 def observe(system: System, host: dict[str, Any], reader: EngineReader, units: Any) -> dict[str, Any]:
     want = host["engine"]
     unit = (units or {}).get(_units.DOCKER, {})
-    installed = unit.get("LoadState") not in (None, "not-found") or (units is None and _has_program(system))
+    installed = unit.get("LoadState") not in (None, "not-found") or (units is None and has_program(system))
     info, containers = _ask(reader)
     command = _units.command_line(system, unit)
     flags = _daemon_json.flags_of(command)
@@ -63,7 +63,8 @@ def observe(system: System, host: dict[str, Any], reader: EngineReader, units: A
     return observed
 
 
-def _has_program(system: System) -> bool:
+def has_program(system: System) -> bool:
+    """Whether an engine is installed at all, running or not."""
     return any(system.exists(f"{folder}/dockerd") for folder in ("/usr/bin", "/usr/sbin", "/usr/local/bin"))
 
 

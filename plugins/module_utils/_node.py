@@ -11,6 +11,7 @@ from typing import Any, Dict, NamedTuple
 from ansible_collections.ascend.fleet.plugins.module_utils import (
     _container_facts,
     _host,
+    _host_engine,
     _node_checks,
     _node_images,
     _node_npus,
@@ -69,11 +70,15 @@ class Node:
         node = {"npu": _node_npus.summary(npu), "engine": _engine(host)}
         coming = ENGINE_MISSING if unavailable and _brings_engine(actions) else None
         unseen = ENGINE_STOPPED if coming and (host.get("engine") or {}).get("installed") else None
+        if self.removing and unavailable and not _host_engine.has_program(self.system):
+            # Without an engine there is no container to remove.
+            return NodePlan(actions, findings, [], [], [], node)
         if unavailable and coming is None:
             return NodePlan(actions, [*findings, unavailable.finding], [], [], [], node)
         if "images" in self.scope:
             actions = actions + self._plan_images(coming, unseen)
-        placed = [Placed(service, None, []) for service in self.document["services"]]
+        seen = self.document["services"] if self.scope & {"services", "images"} else []
+        placed = [Placed(service, None, []) for service in seen]
         work: list[Work] = []
         if "services" in self.scope:
             placed, problems = self._place(npu, containers, host)

@@ -1,0 +1,40 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A whole document against a node whose engine does not answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.ascend.fleet.plugins.module_utils import _node
+from ansible_collections.ascend.fleet.plugins.module_utils._system import System
+from tests.unit.plugins.module_utils.node_documents import document, service
+
+
+def node(tmp_path, action, *scope):
+    wanted = document(service("web"))
+    wanted["host"]["npus"].update(needed=False, expected=None)
+    wanted["host"]["engine"] = {"socket": str(tmp_path / "none.sock"), "manage": True, "daemon": {}, "proxy": None}
+    wanted["host"].update(sdk={}, forwarding={}, metadata_block={})
+    wanted["artefacts"] = {"images": []}
+    params = {"document": wanted, "action": action, "scope": list(scope), "interrupting": True, "run": None}
+    return _node.Node(System(str(tmp_path)), {**params, "secrets": None, "files": None, "earlier": [], "proxy": None})
+
+
+@pytest.mark.parametrize(
+    ("action", "program", "checks"),
+    [
+        ("remove", False, []),
+        ("remove", True, ["engine-unavailable"]),
+        ("apply", False, ["engine-unavailable"]),
+    ],
+    ids=["nothing was ever there", "a stopped engine hides what is there", "a service needs an engine"],
+)
+def test_only_a_node_that_never_had_an_engine_has_nothing_to_remove(tmp_path, action, program, checks):
+    if program:
+        (tmp_path / "usr/bin").mkdir(parents=True)
+        (tmp_path / "usr/bin/dockerd").touch()
+    plan = node(tmp_path, action, "services").plan()
+    assert [item["check"] for item in plan.findings] == checks
+    assert plan.actions == []
