@@ -36,8 +36,9 @@ def test_every_check_that_code_names_is_registered(check):
 
 
 def test_every_registered_check_is_named_somewhere_in_the_code():
-    text = "\n".join(path.read_text() for path in PLUGINS.rglob("*.py") if path.name != "_findings.py")
-    assert [check for check in _findings.CHECKS if f'"{check}"' not in text] == []
+    text = "\n".join(path.read_text() for path in PLUGINS.rglob("*.py"))
+    # Once in the registry, and at least once where it is reported.
+    assert [check for check in _findings.CHECKS if text.count(f'"{check}"') < 2] == []
 
 
 @pytest.mark.parametrize("check", sorted(_findings.CHECKS))
