@@ -86,6 +86,7 @@ def _bring_images(node: Node, plan: NodePlan, client: EngineClient, progress: Pr
             continue
         if act["action"] == "load":
             _node_images.load(client, act, node.system, progress)
+            _node_images.check_loaded(act, node.reader.image(act["target"]))
         else:
             _node_images.pull(client, act, progress)
 

@@ -102,6 +102,13 @@ def load(client: EngineClient, act: Json, system: System, progress: Callable[[st
         system.remove(archive)
 
 
+def check_loaded(act: Json, found: Json | None) -> None:
+    """An archive carries no registry digest, so what it holds is told by the image's own id."""
+    wanted = act["after"]["digest"]
+    if wanted and wanted not in _digests(found or {}):
+        raise _archive_error(act, f"holds the image {(found or {}).get('Id')}, not {wanted}")
+
+
 def _archive_error(act: Json, what: str) -> FleetError:
     message = f"The archive {act['after']['source']} of image {act['target']} {what}."
     return FleetError("image-archive", message, key="image.archive", value=act["after"]["source"])

@@ -108,3 +108,14 @@ def test_progress_is_told_in_tenths():
     _node_images.pull(Client(lines), act, told.append)
     assert len(told) == 11
     assert told[-1] == f"{REFERENCE}: downloading x 100 %"
+
+
+@pytest.mark.parametrize(("digest", "right"), [(None, True), ("sha256:1", True), (DIGEST, False)])
+def test_a_loaded_image_is_held_against_its_digest_once(digest, right):
+    (act,) = _node_images.plan([image(digest, archive={"path": "/a/web.tar", "on": "node"})], {})
+    found = {"Id": "sha256:1", "RepoDigests": []}
+    if right:
+        _node_images.check_loaded(act, found)
+        return
+    with pytest.raises(FleetError, match=f"/a/web.tar of image {REFERENCE} holds the image sha256:1, not {DIGEST}"):
+        _node_images.check_loaded(act, found)
