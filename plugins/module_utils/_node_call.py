@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Dict
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _lock, _node_apply, _node_report, _work
@@ -14,6 +15,9 @@ from ansible_collections.ascend.fleet.plugins.module_utils._node import Node
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
 Json = Dict[str, Any]
+
+# An observation of a slow node takes its npu-smi's time and some more.
+PLANNING_SECONDS = 60
 
 
 def handle(params: Json, check_mode: bool) -> Json:
@@ -82,11 +86,20 @@ def _apply(system: System, params: Json, check_mode: bool) -> Json:
 
 def _attach(system: System, lock: _lock.Lock, params: Json, work: str) -> Json:
     """Another change is under way: ours from before a lost connection, or somebody else's."""
-    status = _work.read_status(system) or {}
-    under_way = not status.get("done", True)
-    if status.get("digest") == work and under_way:
-        return _outcome(system, work, params["wait"])
-    raise lock.refusal(status["phase"] if under_way else "planning")
+    deadline = time.monotonic() + PLANNING_SECONDS
+    while True:
+        status = _work.read_status(system) or {}
+        holder = lock.holder().get("id")
+        # A killed worker's status says that it goes on; who holds the lock now tells.
+        under_way = not status.get("done", True) and status["run"]["id"] == holder
+        if under_way and status["digest"] == work:
+            return _outcome(system, work, params["wait"])
+        if under_way or holder != params["run"]["id"] or time.monotonic() > deadline:
+            raise lock.refusal(status["phase"] if under_way else "planning")
+        # This run's own earlier call still plans; it starts the work, or ends and leaves it to this one.
+        if lock.try_acquire():
+            lock.drop_copy()
+            return _apply(system, params, False)
 
 
 def _poll(system: System, params: Json, check_mode: bool) -> Json:
