@@ -46,7 +46,7 @@ NOTHING = """
   tasks:
     - name: Do nothing
       ansible.builtin.assert:
-        that: true
+        that: ansible_play_hosts | length > 0
         quiet: true
       run_once: true
 """
