@@ -71,17 +71,12 @@ def _install() -> None:
 
 def _start() -> None:
     """By the service manager where there is one, else by hand with a note that we did."""
+    process = None
     if _SYSTEMD_RUNS.is_dir():
         subprocess.run(["systemctl", "enable", "--now", "docker"], check=False)
     else:
         say("Start dockerd by hand: nothing on this machine starts services")
-        folder = cache.root() / "engine"
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "dockerd.log").open("ab") as log:
-            process = subprocess.Popen(
-                ["dockerd"], stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
-            )
-        (folder / "dockerd.pid").write_text(f"{process.pid}\n", encoding="ascii")
+        process = _dockerd()
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         try:
@@ -89,7 +84,21 @@ def _start() -> None:
             return
         except SimError:
             time.sleep(0.5)
+        if process is not None and process.poll() is not None:
+            # One that was killed a moment ago may still be there, and no second one starts beside it.
+            process = _dockerd()
     raise SimError(
         f"dockerd did not answer within {_START_SECONDS:.0f} s of its start; its log is "
         f"{cache.root() / 'engine' / 'dockerd.log'} or in `journalctl -u docker`."
     )
+
+
+def _dockerd() -> subprocess.Popen[bytes]:
+    folder = cache.root() / "engine"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "dockerd.log").open("ab") as log:
+        process = subprocess.Popen(
+            ["dockerd"], stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+        )
+    (folder / "dockerd.pid").write_text(f"{process.pid}\n", encoding="ascii")
+    return process
