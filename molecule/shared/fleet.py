@@ -14,10 +14,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.simfleet import inventory  # noqa: E402  the checkout is no installed package
-from tests.simfleet.errors import SimError  # noqa: E402
-from tests.simfleet.fleet import Fleet  # noqa: E402
-from tests.simfleet.spec import NodeSpec  # noqa: E402
+from tests.simfleet import inventory  # noqa: E402 - the checkout is no installed package
+from tests.simfleet.errors import SimError  # noqa: E402 - as above
+from tests.simfleet.fleet import Fleet  # noqa: E402 - as above
+from tests.simfleet.spec import NodeSpec  # noqa: E402 - as above
 
 
 def up(name: str, path: str, *nodes: str) -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "simfleet" / "npu"))
 
-import npu_smi as simulator  # noqa: E402
+import npu_smi as simulator  # noqa: E402 - a program copied to nodes, in no package
 
 AIM = 0.15
 ROUNDS = 15

@@ -56,8 +56,8 @@ class Engine:
 
 
 def wait(at: Callable[[float], dict[str, Any]], probe: Any = None) -> tuple[Engine, Any, list[str]]:
-    engine, told = Engine(at), []  # type: ignore[var-annotated]
-    waiter = Waiter(engine, SPEC, probe, None, told.append, engine.clock())  # type: ignore[arg-type]
+    engine, told = Engine(at), []  # type: ignore[var-annotated]  # filled by the waiter
+    waiter = Waiter(engine, SPEC, probe, None, told.append, engine.clock())  # type: ignore[arg-type]  # a stand-in reader
     return engine, waiter, told
 
 
@@ -123,7 +123,7 @@ def test_a_secret_that_the_process_printed_is_not_told() -> None:
     steps = [{"secret_header": {"name": "Authorization", "secret": "chat/probe"}}, {"secret_header": None}]
     engine = Talkative(lambda _time: {"Running": False, "ExitCode": 1})
     waiter = Waiter(
-        engine,  # type: ignore[arg-type]
+        engine,  # type: ignore[arg-type]  # a stand-in reader
         spec,
         {"type": "http", "steps": steps},
         read,
@@ -176,7 +176,7 @@ def test_the_owner_is_the_user_of_the_image(user: str, owner: int) -> None:
         def file(self, _name: str, _path: str) -> str:
             return "root:x:0:0::/:/bin/sh\nma-user:x:1001:100::/home/ma-user:/bin/sh\n"
 
-    assert image_owner(Reader(), "chat", SPEC) == owner  # type: ignore[arg-type]
+    assert image_owner(Reader(), "chat", SPEC) == owner  # type: ignore[arg-type]  # a stand-in reader
 
 
 def test_a_user_that_the_image_does_not_know() -> None:
@@ -188,7 +188,7 @@ def test_a_user_that_the_image_does_not_know() -> None:
             return None
 
     with pytest.raises(FleetError, match="knows no user stranger"):
-        image_owner(Reader(), "chat", SPEC)  # type: ignore[arg-type]
+        image_owner(Reader(), "chat", SPEC)  # type: ignore[arg-type]  # a stand-in reader
 
 
 def test_cards_are_free_once_no_process_is_on_them(monkeypatch: pytest.MonkeyPatch) -> None:
