@@ -313,7 +313,16 @@ def is_running(container: Json) -> bool:
 
 def started_at(container: Json) -> float:
     """When its process was started, in seconds; 0 when it never was, for which the engine says year 1."""
-    text = str(container["State"].get("StartedAt") or "")
+    return _moment(container["State"].get("StartedAt"))
+
+
+def ended_at(container: Json) -> float:
+    """When its process last ended, in seconds; 0 when it never did."""
+    return _moment(container["State"].get("FinishedAt"))
+
+
+def _moment(written: Any) -> float:
+    text = str(written or "")
     # Python reads microseconds and no Z; the engine writes nanoseconds.
     text = _FRACTION.sub(lambda match: "." + match.group(1).ljust(6, "0"), text).replace("Z", "+00:00")
     try:

@@ -13,7 +13,11 @@ import contextlib
 import time
 from typing import Any, Callable, Dict, NamedTuple
 
-from ansible_collections.ascend.fleet.plugins.module_utils._container_engine import published_ports, started_at
+from ansible_collections.ascend.fleet.plugins.module_utils._container_engine import (
+    ended_at,
+    published_ports,
+    started_at,
+)
 from ansible_collections.ascend.fleet.plugins.module_utils._container_spec import Spec
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import EngineReader
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
@@ -71,8 +75,10 @@ class Waiter:
                 # The process may have died after it answered.
                 self.alive(first)
                 return result._replace(seconds=round(seconds, 3))
+            if result.final:
+                raise self._not_ready("cannot become ready", result)
             if seconds >= timeout:
-                raise self._not_ready(timeout, result)
+                raise self._not_ready(f"was not ready within {timeout:g} s", result)
             if self._clock.now() - told >= TELL_EVERY:
                 told = self._clock.now()
                 self._progress(f"{self._name}: waits {seconds:.0f} of {timeout:.0f} s: {result.message}")
@@ -91,6 +97,7 @@ class Waiter:
             address_of(self._spec, container, self._probe.get("port")),
             self._read_secret,
             lambda command, timeout: self._reader.execute(self._name, command, timeout),
+            lambda: self._reader.log_since(self._name, ended_at(container)),
         )
 
     def alive(self, first: Json | None = None) -> Json:
@@ -124,11 +131,10 @@ class Waiter:
             value=state.get("ExitCode"),
         )
 
-    def _not_ready(self, timeout: float, result: ProbeResult) -> FleetError:
+    def _not_ready(self, verdict: str, result: ProbeResult) -> FleetError:
         return FleetError(
             "container-not-ready",
-            f"Container {self._name} runs, but was not ready within {timeout:g} s:"
-            f" {result.message}.{self._last_lines()}",
+            f"Container {self._name} runs, but {verdict}: {result.message}.{self._last_lines()}",
             service=self._name,
             key="probe",
             value=result.step,

@@ -42,6 +42,8 @@ _ERRNO_REASONS = {
     errno.EACCES: PERMISSION,
     errno.EPERM: PERMISSION,
 }
+# A log is searched for what a process says while it starts, so its beginning will do.
+LOG_LIMIT = 4 * 1024 * 1024
 _FRAME_HEADER = 8
 _LOG_STREAMS = (0, 1, 2)
 
@@ -142,6 +144,14 @@ class EngineReader:
             return ""
         return demultiplex(body).decode("utf-8", "replace")
 
+    def log_since(self, name: str, seconds: float, limit: int = LOG_LIMIT) -> str | None:
+        """What the container wrote first after a moment; None where its log driver cannot be read back."""
+        query = urlencode({"stdout": 1, "stderr": 1, "since": f"{seconds:.6f}"})
+        status, body = self._request("GET", f"/containers/{quote(name, safe='')}/logs?{query}", limit=limit)
+        if status != http.client.OK:
+            return None
+        return demultiplex(body).decode("utf-8", "replace")
+
     def file(self, name: str, path: str) -> str | None:
         """The text of a file inside a container, running or not, without starting anything in it."""
         address = f"/containers/{quote(name, safe='')}/archive?{urlencode({'path': path})}"
@@ -192,18 +202,20 @@ class EngineReader:
         except ValueError:
             self._unavailable(PROTOCOL, f"its answer to {path} is not JSON")
 
-    def _request(self, method: str, path: str, body: Any = None, timeout: float | None = None) -> tuple[int, bytes]:
-        limit = timeout or self.timeout
-        connection = _UnixConnection(self.socket_path, limit)
+    def _request(
+        self, method: str, path: str, body: Any = None, timeout: float | None = None, limit: int | None = None
+    ) -> tuple[int, bytes]:
+        seconds = timeout or self.timeout
+        connection = _UnixConnection(self.socket_path, seconds)
         headers = {"Accept": "application/json", "Connection": "close"}
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:
             connection.request(method, path, None if body is None else json.dumps(body), headers)
             response = connection.getresponse()
-            return response.status, self._read(connection, response, time.monotonic() + limit)
+            return response.status, self._read(response, time.monotonic() + seconds, limit)
         except socket.timeout:
-            self._unavailable(HANG, f"no answer to {path.split('?')[0]} within {limit:g} s")
+            self._unavailable(HANG, f"no answer to {path.split('?')[0]} within {seconds:g} s")
         except http.client.HTTPException as error:
             self._unavailable(PROTOCOL, f"{type(error).__name__}: {error}")
         except OSError as error:
@@ -212,14 +224,16 @@ class EngineReader:
         finally:
             connection.close()
 
-    def _read(self, connection: _UnixConnection, response: http.client.HTTPResponse, deadline: float) -> bytes:
+    def _read(self, response: http.client.HTTPResponse, deadline: float, limit: int | None) -> bytes:
         # The socket's own timeout starts anew with every byte; the deadline bounds an engine that trickles.
         parts: list[bytes] = []
+        size = 0
         while True:
             part = response.read1(65536)
-            if not part:
+            if not part or (limit is not None and size >= limit):
                 return b"".join(parts)
             parts.append(part)
+            size += len(part)
             if time.monotonic() > deadline:
                 raise socket.timeout
 

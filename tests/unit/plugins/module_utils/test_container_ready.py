@@ -51,6 +51,9 @@ class Engine:
     def logs(self, _name: str, _lines: int) -> str:
         return "first\nlast words\n"
 
+    def log_since(self, _name: str, seconds: float) -> str:
+        return f"(IMPORT FAILED) since {seconds:.1f}"
+
     def execute(self, _name: str, _command: list[str], _timeout: float) -> tuple[int, str]:
         return (0, "") if self.time >= 20 else (1, "still loading")
 
@@ -83,6 +86,14 @@ def test_the_timeout_says_what_was_waited_for() -> None:
     assert caught.value.finding["check"] == "container-not-ready"
     assert "last words" in caught.value.finding["message"]
     assert engine.time == pytest.approx(5, abs=0.1)
+
+
+def test_what_will_not_mend_is_not_waited_for() -> None:
+    probe = {"type": "http", "steps": [{"forbid": ["(IMPORT FAILED)"]}], "timeout": 600}
+    engine, waiter, _told = wait(lambda _time: {"FinishedAt": "2026-01-01T00:00:00.5Z"}, probe)
+    with pytest.raises(FleetError, match=r"cannot become ready: its log says: \(IMPORT FAILED\) since 1767225600.5"):
+        waiter.wait()
+    assert engine.time == 0
 
 
 @pytest.mark.parametrize(

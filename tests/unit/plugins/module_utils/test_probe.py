@@ -24,6 +24,9 @@ REPLIES: dict[str, tuple[int, str]] = {
     "/text": (200, "it answers"),
     "/moved": (302, ""),
     "/empty-json": (200, "{}"),
+    "/job": (200, json.dumps({"id": "a b", "number": 7, "parts": []})),
+    "/job/a%20b": (200, json.dumps({"a b": {"status": "success", "file": "x.png"}})),
+    "/job/bad": (200, json.dumps({"bad": {"status": "error", "why": ["no numpy", 3]}, "prompt": "long " * 100})),
 }
 
 
@@ -39,6 +42,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path == "/slow":
             time.sleep(1)
         status, text = REPLIES.get(self.path, (200, body or ""))
+        if self.path == "/counts":
+            text = json.dumps({"asked": sum(path == "/counts" for _method, path, *_rest in self.server.seen)})  # type: ignore[attr-defined]
         if self.path == "/echo-headers":
             text = json.dumps(dict(self.headers))
         self.send_response(status)
@@ -174,3 +179,84 @@ def test_no_address() -> None:
 )
 def test_look_up(path: str, value: Any) -> None:
     assert look_up({"a": [{"b": 1}, {"b": 2}]}, path) == value
+
+
+def test_a_value_of_one_reply_goes_into_the_next_request(server: Any) -> None:
+    result = ask(
+        server,
+        {"path": "/job", "capture": {"job": "id", "number": "number"}},
+        {"path": "/job/${job}", "expect": [{"path": "${job}.status", "equals": "success"}]},
+        {"method": "POST", "path": "/echo", "body": {"text": "job ${job}, ${unknown}", "list": ["${number}"]}},
+    )
+    assert result.ok, result.message
+    assert [path for _method, path, *_rest in server.seen] == ["/job", "/job/a%20b", "/echo"]
+    assert result.replies[-1]["json"] == {"text": "job a b, ${unknown}", "list": [7]}
+
+
+def test_a_value_that_is_not_there_cannot_be_captured(server: Any) -> None:
+    for path in ("nothing", "parts"):
+        result = ask(server, {"path": "/job", "capture": {"job": path}}, {"path": "/never"})
+        assert (result.ok, result.final, result.step) == (False, False, 1)
+        assert f"no text or number at {path}" in result.message
+
+
+def test_random_is_a_number_and_new_in_every_attempt(server: Any) -> None:
+    step = {"method": "POST", "path": "/echo", "body": {"seed": "${random}"}}
+    seeds = {ask(server, step).replies[0]["json"]["seed"] for _attempt in range(4)}
+    assert all(isinstance(seed, int) for seed in seeds)
+    assert len(seeds) > 1
+
+
+def test_a_request_is_repeated_until_it_holds(server: Any) -> None:
+    step = {"path": "/counts", "expect": [{"path": "asked", "equals": 3}], "until": {"timeout": 20, "interval": 0.01}}
+    assert ask(server, step).ok
+    assert len(server.seen) == 3
+
+
+def test_it_says_how_long_a_request_was_repeated(server: Any) -> None:
+    step = {"path": "/counts", "expect": [{"path": "asked", "equals": -1}], "until": {"timeout": 0.1, "interval": 0.03}}
+    result = ask(server, step)
+    assert (result.ok, result.final) == (False, False)
+    assert "asked is not -1" in result.message
+    assert "(asked for 0.1 s)" in result.message
+
+
+def test_a_reply_that_rules_it_out_ends_the_probe_and_tells_its_own_reason(server: Any) -> None:
+    step = {
+        "path": "/job/bad",
+        "until": {"timeout": 60, "interval": 30},
+        "expect": [{"path": "bad.status", "equals": "success"}],
+        "reject": [{"path": "bad.status", "equals": "error"}],
+        "tell": ["bad.why.0", "nowhere", "bad.why"],
+    }
+    result = ask(server, step)
+    assert (result.ok, result.final) == (False, True)
+    assert result.message == 'GET /job/bad answered 200, which rules it out: no numpy, ["no numpy", 3]'
+    assert len(server.seen) == 1
+
+
+def test_a_command_may_stand_between_requests(server: Any) -> None:
+    asked = []
+    result = ask(
+        server,
+        {"path": "/job", "capture": {"job": "id"}},
+        {"command": ["rm", "/tmp/${job}"], "timeout": 7},
+        execute=lambda command, timeout: asked.append((command, timeout)) or (0, ""),
+    )
+    assert result.ok
+    assert asked == [(["rm", "/tmp/a b"], 7.0)]
+
+
+@pytest.mark.parametrize(
+    ("log", "ok", "words"),
+    [
+        ("all is well\n", True, ""),
+        ("first\n  0.0 seconds (IMPORT FAILED): /x/node\n", False, "its log says: 0.0 seconds (IMPORT FAILED): /x/node"),
+        (None, False, "cannot be read back"),
+    ],
+)
+def test_a_text_that_must_not_stand_in_the_log(server: Any, log: str | None, ok: bool, words: str) -> None:
+    result = ask(server, {"forbid": ["(IMPORT FAILED)"]}, {"path": "/health"}, read_log=lambda: log)
+    assert (result.ok, result.final) == (ok, not ok)
+    assert words in result.message
+    assert len(server.seen) == int(ok)
