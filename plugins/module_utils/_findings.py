@@ -66,6 +66,24 @@ CHECKS: dict[str, Check] = {
         "The model's files are complete and agree with the service's options.",
         "Correct the option or the model named in the message.",
     ),
+    "transfer-refused": Check(
+        ERROR,
+        "The source of a download gives what is asked for.",
+        "Correct the address, or give a token that may read it.",
+    ),
+    "transfer-failed": Check(
+        ERROR,
+        "The source of a download can be reached.",
+        "Check network, proxy and CA bundle, then run again: what has arrived is kept.",
+    ),
+    "transfer-content": Check(
+        ERROR,
+        "Every downloaded file has the size and the digest that its source names.",
+        "Run again; if it stays so, the source or something in between sends other content.",
+    ),
+    "transfer-space": Check(
+        ERROR, "The file system has room for what is to come.", "Make room or choose another path, then run again."
+    ),
     "path-missing": Check(
         ERROR,
         "Files and directories that a service needs are on the node.",
@@ -144,6 +162,11 @@ CHECKS: dict[str, Check] = {
         WARNING,
         "A model of the catalogue gets the cards it is known to need.",
         "Give the service more cards, or ignore this where the model is known to fit.",
+    ),
+    "model-length": Check(
+        WARNING,
+        "A model of the catalogue takes no longer sequences than it is known to take on its cards.",
+        "Lower max_model_len, give the service more cards, or ignore this where it is known to fit.",
     ),
     "secret-in-env": Check(
         WARNING,

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ansible_collections.ascend.fleet.plugins.plugin_utils._catalogue import card_note
+from ansible_collections.ascend.fleet.plugins.plugin_utils import _catalogue
 from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds import _base
 from ansible_collections.ascend.fleet.plugins.plugin_utils._options import Flaw
 
@@ -56,7 +56,6 @@ def compile_entry(entry: _base.Entry, settings: _base.Settings) -> _base.Parts:
         container["secret_files"] = [_base.secret_file(entry, API_KEY, entry["api_key_file"], API_KEY_TARGET)]
     _set_command(container, entry, on_cards)
     steps, answer = _questions(entry)
-    note = card_note(entry["model"]["path"], entry["npus"]["count"]) if entry["model"] else None
     return _base.Parts(
         container=container,
         probe=_base.probe(entry, settings, {"type": "http", "steps": steps, "port": CONTAINER_PORT}),
@@ -64,8 +63,13 @@ def compile_entry(entry: _base.Entry, settings: _base.Settings) -> _base.Parts:
         answer=None if _base.own_steps(entry) else answer,
         checks=[_model_check(entry, on_cards)] if entry["model"] else [],
         flaws=list(_flaws(entry)),
-        notes=[note] if note else [],
+        notes=list(_notes(entry)),
     )
+
+
+def _notes(entry: _base.Entry) -> Iterator[tuple[str, str, str]]:
+    if entry["model"]:
+        yield from _catalogue.notes(entry["model"]["path"], entry["npus"]["count"], entry["max_model_len"])
 
 
 def _cpu_env(entry: _base.Entry) -> dict[str, str]:

@@ -269,23 +269,3 @@ def test_the_users_own_steps_replace_the_proof(compile_inventory, chat):
 
 def test_readiness_has_the_time_of_the_host(compile_inventory, chat):
     assert compile_inventory.service(chat(), fleet_ready_timeout=42)["probe"]["timeout"] == 42
-
-
-# The catalogue
-
-
-@pytest.mark.parametrize(
-    ("path", "npus", "warned"),
-    [
-        ("/m/QwQ-32B", 1, True),
-        ("/m/qwq-32b", 1, True),
-        ("/m/QwQ-32B", 2, False),
-        ("/m/QwQ-32B", 0, False),
-        ("/m/own", 1, False),
-    ],
-)
-def test_a_model_that_needs_more_cards_is_a_warning(compile_inventory, chat, path, npus, warned):
-    compiled = compile_inventory({"n1": {"fleet_services": [chat(model=path, npus=npus)]}})
-    assert compiled.errors == []
-    assert [finding["check"] for finding in compiled.findings] == (["model-needs-cards"] if warned else [])
-    assert all(finding["severity"] == "warning" for finding in compiled.findings)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, ascend.fleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The data files themselves: schemas, role variables, catalogue."""
+"""The data files themselves: schemas and role variables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from typing import Any
 import jsonschema
 import pytest
 
-from ansible_collections.ascend.fleet.plugins.module_utils import _soc
 from ansible_collections.ascend.fleet.plugins.plugin_utils import _data, _host_settings, _kinds, _options
 
 SCHEMAS = _data.ROLES / "fleet" / "files" / "schema"
@@ -151,28 +150,3 @@ def test_the_readme_lists_every_key():
 def test_every_kind_has_its_role(kind):
     role = _kinds.table(_data.entry_schema())[kind].role
     assert (_data.ROLES / role / "tasks" / "main.yml").is_file()
-
-
-# The catalogue
-
-
-def test_images_belong_to_a_release_and_a_family():
-    table = _data.catalogue("images")
-    releases = {release["name"] for release in table["releases"]}
-    for row in [*table["images"], *table["drivers"]]:
-        assert row["release"] in releases
-        assert row["family"] in _soc.FAMILIES
-    for row in table["images"]:
-        assert row["profile"] in _soc.IMAGE_PROFILES
-        image = _data.entry_schema()["common"]["image"]["options"]["reference"]
-        assert _options.parse(image, row["reference"], "x")[1] == []
-    assert {row["source"] for row in [*table["releases"], *table["drivers"]]} <= set(table["sources"])
-
-
-def test_models_say_what_they_need():
-    table = _data.catalogue("models")
-    assert len({model["name"].lower() for model in table["models"]}) == len(table["models"])
-    for model in table["models"]:
-        assert set(model["needs"]) == {32, 64}
-        assert any(model["needs"].values())
-        assert model["source"] in table["sources"]
