@@ -251,7 +251,11 @@ def test_a_command_may_stand_between_requests(server: Any) -> None:
     ("log", "ok", "words"),
     [
         ("all is well\n", True, ""),
-        ("first\n  0.0 seconds (IMPORT FAILED): /x/node\n", False, "its log says: 0.0 seconds (IMPORT FAILED): /x/node"),
+        (
+            "first\n  0.0 seconds (IMPORT FAILED): /x/node\n",
+            False,
+            "its log says: 0.0 seconds (IMPORT FAILED): /x/node",
+        ),
         (None, False, "cannot be read back"),
     ],
 )
