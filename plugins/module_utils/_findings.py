@@ -35,6 +35,11 @@ CHECKS: dict[str, Check] = {
         "Every node of the run reports a result.",
         "Run again; look for a run that was cut off or a node that left the inventory.",
     ),
+    "document-schema": Check(
+        ERROR,
+        "A node gets a document that its modules understand.",
+        "Compile the document with the release of the collection that applies it.",
+    ),
     "node-files": Check(
         ERROR,
         "The file systems of a node can be written.",

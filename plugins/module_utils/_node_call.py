@@ -9,7 +9,7 @@ import time
 from typing import Any, Dict
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _lock, _node_apply, _node_report, _work
-from ansible_collections.ascend.fleet.plugins.module_utils._document import digest
+from ansible_collections.ascend.fleet.plugins.module_utils._document import SCHEMA, digest
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, unwritable
 from ansible_collections.ascend.fleet.plugins.module_utils._node import Node
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
@@ -23,6 +23,7 @@ PLANNING_SECONDS = 60
 def handle(params: Json, check_mode: bool) -> Json:
     system = System()
     try:
+        _check_schema(params["document"])
         return _ACTIONS[params["action"]](system, params, check_mode)
     except FleetError as error:
         return _refusal(error)
@@ -31,6 +32,17 @@ def handle(params: Json, check_mode: bool) -> Json:
         if told is None:
             raise
         return _refusal(told)
+
+
+def _check_schema(document: Json | None) -> None:
+    if document and document.get("schema") != SCHEMA:
+        given = document.get("schema")
+        raise FleetError(
+            "document-schema",
+            f"The document of the node has schema {given}, and only schema {SCHEMA} is understood.",
+            key="schema",
+            value=given,
+        )
 
 
 def _refusal(error: FleetError) -> Json:
