@@ -17,9 +17,18 @@ from pathlib import Path
 _VERSION = re.compile(r"[0-9a-f]{16}(\.tar)?")
 
 
+def _default() -> Path:
+    return Path.home() / ".cache" / "ascend-fleet"
+
+
 def root() -> Path:
     """The cache folder; ASCEND_FLEET_CACHE moves it."""
-    return Path(os.environ.get("ASCEND_FLEET_CACHE") or Path.home() / ".cache" / "ascend-fleet")
+    return Path(os.environ.get("ASCEND_FLEET_CACHE") or _default())
+
+
+def is_default() -> bool:
+    """Whether nobody moved it."""
+    return root().resolve() == _default().resolve()
 
 
 def digest(*parts: str | bytes) -> str:

@@ -22,7 +22,7 @@ from . import builder, cache, machine
 from .errors import SimError
 from .progress import say, step
 
-REPOSITORY = "ascend-fleet-sim"
+_REPOSITORY = "ascend-fleet-sim"
 _FILES = Path(__file__).parent / "files"
 _PULLED_BASE = "debian:bookworm-slim"
 # Documentation and translations only cost time and space here.
@@ -61,9 +61,16 @@ def digest(name: str) -> str:
     return cache.digest(digest(recipe.parent), script, *folders)
 
 
+def repository() -> str:
+    """Where the engine keeps the images that belong to this cache: another cache begins without any."""
+    if cache.is_default():
+        return _REPOSITORY
+    return f"{_REPOSITORY}-{cache.digest(str(cache.root().resolve()))}"
+
+
 def tag(name: str) -> str:
     """The image's name in the machine's engine."""
-    return f"{REPOSITORY}/{name}:{digest(name)}"
+    return f"{repository()}/{name}:{digest(name)}"
 
 
 def tar_path(name: str) -> Path:
@@ -104,9 +111,9 @@ def _made(client: docker.DockerClient, name: str, wanted: str) -> None:
     for folder, target in recipe.folders.items():
         files.update(builder.folder_files(_FILES / folder, target))
     script = (_FILES / recipe.script).read_text(encoding="utf-8")
-    repository, _colon, version = wanted.rpartition(":")
+    place, _colon, version = wanted.rpartition(":")
     with step(f"Make image {name}"), builder.ran(client, parent, script, files) as container:
-        container.commit(repository, version, changes=['CMD ["/bin/sh"]'])
+        container.commit(place, version, changes=['CMD ["/bin/sh"]'])
     _save(client, name, wanted)
 
 
@@ -122,13 +129,13 @@ def _save(client: docker.DockerClient, name: str, wanted: str) -> None:
 
 def _base(client: docker.DockerClient, wanted: str) -> None:
     """A minimal Debian: from the cache, by pulling, or from the machine's package mirror."""
-    repository, _colon, version = wanted.rpartition(":")
+    place, _colon, version = wanted.rpartition(":")
     if not tar_path("base").exists() and _pulled(client):
-        client.images.get(_PULLED_BASE).tag(repository, version)
+        client.images.get(_PULLED_BASE).tag(place, version)
         return
     tar = cache.kept(tar_path("base"), _bootstrap)
     with step("Import the base image"), tar.open("rb") as handle:
-        client.api.import_image_from_data(handle, repository=repository, tag=version)
+        client.api.import_image_from_data(handle, repository=place, tag=version)
 
 
 def _pulled(client: docker.DockerClient) -> bool:
@@ -181,7 +188,8 @@ def _need_mmdebstrap() -> None:
 
 
 def forget(client: docker.DockerClient) -> None:
-    """Remove every image of the simulated fleet from the engine; the cached tars stay."""
-    for image in client.images.list(filters={"reference": f"{REPOSITORY}/*"}):
+    """Remove every image of this cache from the engine; the cached tars stay."""
+    for image in client.images.list(filters={"reference": f"{repository()}/*"}):
         for name in image.tags:
-            client.images.remove(name, force=True)
+            if name.startswith(f"{repository()}/"):
+                client.images.remove(name, force=True)

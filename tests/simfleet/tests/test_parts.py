@@ -159,3 +159,14 @@ def test_a_fault_is_described_in_one_word(text: str, expected: dict[str, object]
 def test_an_unknown_fleet_is_an_error_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--fleet", "never-started", "status"]) == 1
     assert "never-started" in capsys.readouterr().err
+
+
+def test_an_empty_cache_finds_no_image_of_another_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ASCEND_FLEET_CACHE", raising=False)
+    usual = images.tag("node")
+    monkeypatch.setenv("ASCEND_FLEET_CACHE", str(cache.root()))
+    assert images.tag("node") == usual
+    monkeypatch.setenv("ASCEND_FLEET_CACHE", str(tmp_path))
+    moved = images.tag("node")
+    assert moved.rpartition(":")[2] == usual.rpartition(":")[2]
+    assert moved.rpartition(":")[0] != usual.rpartition(":")[0]
