@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ansible_collections.ascend.fleet.plugins.module_utils import _placement, _soc
+from ansible_collections.ascend.fleet.plugins.module_utils import _bake, _placement, _soc
 from ansible_collections.ascend.fleet.plugins.module_utils._document import SCHEMA
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import finding
 from ansible_collections.ascend.fleet.plugins.plugin_utils import _data, _host_settings, _merge, _problems
@@ -343,18 +343,47 @@ class _Compiler:
     ) -> dict[str, Any]:
         kept = [service for service in services if service.values["state"] != "absent"]
         needs_npus = any(service.values["npus"]["count"] for service in kept)
-        return {
+        bakes = self._bakes(kept, settings["fleet_registry"])
+        document = {
             "schema": SCHEMA,
             "node": host,
             "host": _host_settings.host_part(
                 settings, needs_npus, self._ca_bundle(settings), self._no_proxy(settings), _waits(kept)
             ),
             "artefacts": {"images": _images(kept), "models": _models(kept)},
+            "bakes": bakes,
             "services": [_service(service, predicted[service.values["name"]]) for service in services],
             "prune": "ignore" if partial or self.single is not None else settings["fleet_prune"],
             "release": settings["fleet_release"],
             "reach": [pair for service in _first_instances(kept) for pair in self._reach(host, service)],
         }
+        return _bake.with_images(document, {bake["id"]: _bake.placeholder(bake["id"]) for bake in bakes})
+
+    def _bakes(self, services: Iterable[Service], registry: str | None) -> list[dict[str, Any]]:
+        """Images to be made on the way, each once however many services run from it."""
+        found: dict[str, dict[str, Any]] = {}
+        for service in services:
+            bake, kind, values = service.parts.bake, service.entry.kind, service.values
+            if bake is None:
+                continue
+            files = self.world.files.digest(bake.tasks) if bake.tasks else _data.install_digest(kind.role)
+            base, npus = values["image"]["reference"], bool(values["npus"]["count"])
+            row = {
+                "id": _bake.identity(kind.name, base, dict(bake.inputs), files, npus),
+                "kind": kind.name,
+                "role": kind.role,
+                "tasks": bake.tasks,
+                "base": base,
+                "inputs": dict(bake.inputs),
+                "files_digest": files,
+                "mounts": [dict(mount) for mount in bake.mounts],
+                "manifests": list(bake.manifests),
+                "npus": npus,
+                "registry": registry,
+                "services": [],
+            }
+            found.setdefault(row["id"], row)["services"].append(values["name"])
+        return list(found.values())
 
     def _ca_bundle(self, settings: Mapping[str, Any]) -> dict[str, str] | None:
         path = settings["fleet_ca_bundle"]
@@ -369,7 +398,9 @@ class _Compiler:
         proxy = settings["fleet_proxy"]
         if not (proxy.get("http") or proxy.get("https")) or proxy.get("no_proxy") is not None:
             return []
-        registries = [registry["address"].partition(":")[0] for registry in settings["fleet_registries"]]
+        addresses = [registry["address"] for registry in settings["fleet_registries"]]
+        addresses += [settings["fleet_registry"].partition("/")[0]] if settings["fleet_registry"] else []
+        registries = [address.partition(":")[0] for address in addresses]
         if self._addresses is None:
             self._addresses = [self.world.address(host) for host in self._fleet()]
         return list(dict.fromkeys([*LOOPBACK, *registries, *self._addresses]))

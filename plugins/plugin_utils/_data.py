@@ -9,10 +9,13 @@ Role defaults are not among the variables of other hosts, so they are read from 
 from __future__ import annotations
 
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from ansible_collections.ascend.fleet.plugins.module_utils._document import digest
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 # The C loader reads the same language many times faster; it is not in every build of PyYAML.
@@ -49,6 +52,26 @@ def _options(role: Path) -> dict[str, Any]:
     path = role / "meta" / "argument_specs.yml"
     entry_points = read(path)["argument_specs"] if path.exists() else {}
     return {name: option for point in entry_points.values() for name, option in (point.get("options") or {}).items()}
+
+
+# What a role installs into an image lies where these patterns find it, and nowhere else.
+INSTALL_FILES = (
+    "tasks/bake.yml",
+    "tasks/bake_*.yml",
+    "tasks/bake/**/*",
+    "files/bake/**/*",
+    "templates/bake/**/*",
+    "vars/bake.yml",
+)
+
+
+@cache
+def install_digest(role: str) -> str:
+    """Of everything by which a role's entry point ``bake`` installs."""
+    folder = ROLES / role
+    files = {path for pattern in INSTALL_FILES for path in folder.glob(pattern) if path.is_file()}
+    named = [[str(path.relative_to(folder)), sha256(path.read_bytes()).hexdigest()] for path in sorted(files)]
+    return digest(named)
 
 
 def catalogue(name: str) -> Any:

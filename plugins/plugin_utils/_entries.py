@@ -95,11 +95,13 @@ class Checker:
                 continue
             if option.get("type") == "file":
                 typed[key] = _absolute(value, folder)
-                problem = self._files.secret_problem(typed[key])
+                secret = option.get("secret", True)
+                problem = (self._files.secret_problem if secret else self._files.problem)(typed[key])
                 if problem:
-                    yield Flaw(
-                        f"{prefix}{key}", value, problem, "Name a file that only its owner may read (chmod 0600)."
-                    )
+                    remedy = "Name a file that only its owner may read (chmod 0600)." if secret else "Correct the path."
+                    yield Flaw(f"{prefix}{key}", value, problem, remedy)
+            elif option.get("type") == "dict" and isinstance(option.get("options"), Mapping):
+                yield from self._resolve_files(option["options"], value, folder, f"{prefix}{key}.")
             elif option.get("type") == "list" and isinstance(option.get("elements"), Mapping):
                 inner = option["elements"].get("options")
                 for index, item in enumerate(value) if inner else ():

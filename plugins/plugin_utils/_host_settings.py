@@ -37,6 +37,10 @@ REFINED: dict[str, dict[str, Any]] = {
     "fleet_docker_package_dir": {"type": "path"},
     "fleet_ca_bundle": {"type": "file"},
     "fleet_sdk_wheels": {"type": "file"},
+    "fleet_registry": {
+        "pattern": r"^[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[a-z0-9._-]+)*$",
+        "expects": "a registry's host[:port], perhaps with a path, without http://",
+    },
     "fleet_metadata_addresses": {"elements": {"type": "address"}},
     "fleet_metadata_except_ports": {"elements": {"type": "int", "min": 1, "max": 65535}},
     "fleet_proxy": {"default": {}},

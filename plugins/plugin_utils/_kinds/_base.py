@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +32,20 @@ class Settings:
     ready_timeout: int = 600
 
 
+@dataclass(frozen=True)
+class Bake:
+    """What a kind installs into the image of the entry before it can serve; docs/architecture.md tells how."""
+
+    inputs: Mapping[str, Any]
+    """Everything the install tasks depend on, as plain data; they get it as ``<role>_bake``. No secrets."""
+    mounts: Sequence[Mapping[str, str]] = ()
+    """Folders of the node that the builder sees read-only: ``source`` and ``target``."""
+    manifests: Sequence[str] = ()
+    """Files on the node that stand for the content of those folders; their digests go into the image's tag."""
+    tasks: str | None = None
+    """A file of tasks on the controller in the place of the role's own entry point ``bake``."""
+
+
 @dataclass
 class Parts:
     """What a kind makes of one service."""
@@ -44,6 +58,8 @@ class Parts:
     flaws: list[Flaw] = field(default_factory=list)
     notes: list[tuple[str, str, str]] = field(default_factory=list)
     """Check id, key and message of what is worth a warning."""
+    bake: Bake | None = None
+    """Given when the image of the entry is only the base of the service's own."""
 
 
 Compiler = Callable[[Entry, Settings], Parts]

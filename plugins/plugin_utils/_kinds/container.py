@@ -34,6 +34,7 @@ def compile_entry(entry: _base.Entry, settings: _base.Settings) -> _base.Parts:
         probe=_base.probe(entry, settings, {"type": "none", "port": inner}),
         profile=entry["image_profile"],
         flaws=list(_flaws(entry)),
+        bake=_base.Bake(entry["bake"]["inputs"], tasks=entry["bake"]["tasks"]) if entry["bake"] else None,
     )
     parts.notes += [
         ("secret-in-env", f"env.{name}", f"{name} looks like a secret and can be read with docker inspect.")

@@ -36,6 +36,7 @@ def service(name, npus=0, state="present", cards=None, **container):
 def document(*services, prune="report", release=()):
     return {
         "host": {"npus": {"dev": "/dev", "ascend_root": "/usr/local/Ascend", "needed": True, "expected": 8}},
+        "bakes": [],
         "services": list(services),
         "prune": prune,
         "release": list(release),

@@ -19,7 +19,7 @@ SCHEMAS = _data.ROLES / "fleet" / "files" / "schema"
 JSON_SCHEMAS = sorted(SCHEMAS.glob("*.json"))
 OPTION_KEYS = {
     "type", "required", "default", "choices", "pattern", "expects", "min", "max", "above", "description", "options",
-    "elements", "shorthand", "parse", "header_names",
+    "elements", "shorthand", "parse", "header_names", "secret",
 }  # fmt: skip
 
 
