@@ -87,7 +87,7 @@ def socket_of(docker_host: str) -> str:
     return path
 
 
-class _UnixConnection(http.client.HTTPConnection):
+class UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: str, timeout: float) -> None:
         super().__init__("localhost", timeout=timeout)
         self._path = path
@@ -133,6 +133,13 @@ class EngineReader:
     def image(self, reference: str) -> dict[str, Any] | None:
         return self._lookup(f"/images/{quote(reference, safe='/:@')}/json", f"inspect image {reference}")
 
+    def images(self) -> list[dict[str, Any]]:
+        """What one list call gives: Id, RepoTags, RepoDigests, Size."""
+        answer = self._json("GET", "/images/json", "list its images")
+        if not isinstance(answer, list):
+            raise EngineUnavailable(PROTOCOL, self.socket_path, "its list of images is no list")
+        return answer
+
     def network(self, name: str) -> dict[str, Any] | None:
         return self._lookup(f"/networks/{quote(name, safe='')}", f"inspect network {name}")
 
@@ -174,7 +181,7 @@ class EngineReader:
             "POST", f"/exec/{created['Id']}/start", {"Detach": False, "Tty": False}, timeout=timeout
         )
         if status != http.client.OK:
-            raise EngineRefusedError(status, _message(output), what)
+            raise EngineRefusedError(status, message_of(output), what)
         ended = self._object(f"/exec/{created['Id']}/json", what)
         code = ended.get("ExitCode")
         return (-1 if code is None else int(code)), demultiplex(output).decode("utf-8", "replace")
@@ -196,7 +203,7 @@ class EngineReader:
     def _json(self, method: str, path: str, what: str, body: Any = None) -> Any:
         status, content = self._request(method, path, body)
         if status >= http.client.BAD_REQUEST:
-            raise EngineRefusedError(status, _message(content), what)
+            raise EngineRefusedError(status, message_of(content), what)
         try:
             return json.loads(content.decode("utf-8", "replace"))
         except ValueError:
@@ -206,7 +213,7 @@ class EngineReader:
         self, method: str, path: str, body: Any = None, timeout: float | None = None, limit: int | None = None
     ) -> tuple[int, bytes]:
         seconds = timeout or self.timeout
-        connection = _UnixConnection(self.socket_path, seconds)
+        connection = UnixConnection(self.socket_path, seconds)
         headers = {"Accept": "application/json", "Connection": "close"}
         if body is not None:
             headers["Content-Type"] = "application/json"
@@ -241,7 +248,7 @@ class EngineReader:
         raise EngineUnavailable(reason, self.socket_path, detail)
 
 
-def _message(content: bytes) -> str:
+def message_of(content: bytes) -> str:
     text = content.decode("utf-8", "replace").strip()
     try:
         answer = json.loads(text)

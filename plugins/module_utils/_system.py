@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import select
 import signal
 import subprocess
 import tempfile
@@ -61,6 +63,42 @@ def run_process(
     )
 
 
+def follow_process(argv: Sequence[str], line: Callable[[str], None], silence: float) -> Result:
+    """Give each line of a program's output to ``line``, those that are redrawn in place included."""
+    with tempfile.TemporaryFile() as complaints:
+        try:
+            process = subprocess.Popen(
+                list(argv),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=complaints,
+                env=dict(os.environ, LC_ALL="C", LANGUAGE="C"),
+                start_new_session=True,
+                close_fds=True,
+            )
+        except OSError as error:
+            return Result(127 if isinstance(error, FileNotFoundError) else 126, "", str(error))
+        heard, timed_out = b"", False
+        with process:
+            pipe = process.stdout
+            if pipe is None:
+                raise AssertionError("asked for")
+            while True:
+                if not select.select([pipe], [], [], silence)[0]:
+                    timed_out = True
+                    os.killpg(process.pid, signal.SIGKILL)
+                    break
+                part = os.read(pipe.fileno(), 65536)
+                if not part:
+                    break
+                heard = (heard + part)[-65536:]
+                for text in re.split(r"[\r\n]+", part.decode("utf-8", "replace")):
+                    line(text)
+        complaints.seek(0)
+        told = complaints.read(65536).decode("utf-8", "replace")
+    return Result(process.returncode, heard.decode("utf-8", "replace"), told, timed_out)
+
+
 def _kill_group(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
@@ -87,6 +125,10 @@ class System:
         data: str | None = None,
     ) -> Result:
         return self._runner(argv, timeout, env, data)
+
+    def follow(self, argv: Sequence[str], line: Callable[[str], None], silence: float) -> Result:
+        """Run a program that tells how far it is; one that is silent for long is killed."""
+        return follow_process(argv, line, silence)
 
     def read(self, path: str) -> str | None:
         """The text of a file, or None where there is none or it may not be read."""
