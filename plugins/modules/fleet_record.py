@@ -11,14 +11,11 @@ module: fleet_record
 short_description: Record the failure of a step on a node
 version_added: 0.1.0
 author: ascend.fleet contributors (@ascend-fleet)
+extends_documentation_fragment: [ascend.fleet.controller, ascend.fleet.controller.records]
 description:
   - Writes the record of a failed step below the report directory of the run. M(ascend.fleet.fleet_verdict) judges it.
   - Meant for a C(rescue). A failure that M(ascend.fleet.fleet_node) has recorded itself is kept as it is.
 options:
-  run:
-    description: The run, as returned by M(ascend.fleet.fleet_compile). Of its keys V(id) and V(report_dir) are used.
-    type: dict
-    required: true
   step:
     description: Name of the step that failed.
     type: str
@@ -27,16 +24,6 @@ options:
     description: Result of the failed task, usually C(ansible_failed_result).
     type: dict
     required: true
-attributes:
-  action:
-    support: full
-    description: Runs on the controller as an action plugin.
-  check_mode:
-    support: full
-    description: Writes its files in check mode too; they are reports, and no node is changed.
-  diff_mode:
-    support: none
-    description: Changes nothing that could be shown.
 """
 
 EXAMPLES = r"""

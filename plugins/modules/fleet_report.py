@@ -11,14 +11,11 @@ module: fleet_report
 short_description: Show and write what would run or what runs where
 version_added: 0.1.0
 author: ascend.fleet contributors (@ascend-fleet)
+extends_documentation_fragment: [ascend.fleet.controller, ascend.fleet.controller.records]
 description:
   - Shows a table of services and writes it as Markdown and JSON.
   - What runs where is read from the records of the run, what would run from the table of M(ascend.fleet.fleet_compile).
 options:
-  run:
-    description: The run, as returned by M(ascend.fleet.fleet_compile). Of its keys V(id) and V(report_dir) are used.
-    type: dict
-    required: true
   hosts:
     description: The hosts to report on.
     type: list
@@ -46,16 +43,6 @@ options:
       - Path of the files on the controller, without their suffix.
       - V(report) or V(plan) in the report directory of the run by default.
     type: path
-attributes:
-  action:
-    support: full
-    description: Runs on the controller as an action plugin.
-  check_mode:
-    support: full
-    description: Writes its files in check mode too; they are reports, and no node is changed.
-  diff_mode:
-    support: none
-    description: Changes nothing that could be shown.
 """
 
 EXAMPLES = r"""

@@ -11,6 +11,7 @@ module: fleet_verdict
 short_description: Judge a run by the records of its nodes
 version_added: 0.1.0
 author: ascend.fleet contributors (@ascend-fleet)
+extends_documentation_fragment: [ascend.fleet.controller, ascend.fleet.controller.records]
 description:
   - Reads the records of a run and writes the verdict to C(<report_dir>/<run id>/<step>.json) and
     C(<report_dir>/verdict.json).
@@ -19,10 +20,6 @@ description:
   - The module itself succeeds whatever the verdict says, since statistics of a failed task are lost. The task after it
     makes the exit status follow RV(ok).
 options:
-  run:
-    description: The run, as returned by M(ascend.fleet.fleet_compile). Of its keys V(id) and V(report_dir) are used.
-    type: dict
-    required: true
   step:
     description: Name of the step or playbook that is judged.
     type: str
@@ -59,16 +56,6 @@ options:
     type: list
     elements: dict
     default: []
-attributes:
-  action:
-    support: full
-    description: Runs on the controller as an action plugin.
-  check_mode:
-    support: full
-    description: Writes its files in check mode too; they are reports, and no node is changed.
-  diff_mode:
-    support: none
-    description: Changes nothing that could be shown.
 """
 
 EXAMPLES = r"""

@@ -11,6 +11,7 @@ module: volcano_follow
 short_description: Follow a Volcano job until it ends
 version_added: 0.1.0
 author: ascend.fleet contributors (@ascend-fleet)
+extends_documentation_fragment: [ascend.fleet.controller, ascend.fleet.controller.cluster]
 description:
   - Waits for a job by its C(status.state.phase). C(wait_condition) of C(kubernetes.core) cannot, since Volcano's
     conditions have no type.
@@ -80,22 +81,10 @@ options:
     description: Number of lines from the end of rank 0's log to show in each poll.
     type: int
     default: 5
-  cluster:
-    description: How to reach the API server, see M(ascend.fleet.volcano_plan).
-    type: dict
-    default: {}
-requirements:
-  - kubernetes >= 24.2 on the controller
 attributes:
-  action:
-    support: full
-    description: Runs on the controller as an action plugin.
   check_mode:
     support: full
     description: Is skipped in check mode, in which there is no job to wait for.
-  diff_mode:
-    support: none
-    description: Changes nothing that could be shown.
 """
 
 EXAMPLES = r"""

@@ -11,6 +11,7 @@ module: volcano_plan
 short_description: Plan what to do about a Volcano job
 version_added: 0.1.0
 author: ascend.fleet contributors (@ascend-fleet)
+extends_documentation_fragment: [ascend.fleet.controller, ascend.fleet.controller.cluster]
 description:
   - Renders the ConfigMap, the Job and the storage of a training, and validates them strictly before anything is sent.
   - Unknown fields are refused by the schema of the cluster's CRD, or by the collection's own where no CRD is at hand.
@@ -43,25 +44,10 @@ options:
     description: Plan to delete a job that has ended and submit it again.
     type: bool
     default: false
-  cluster:
-    description:
-      - How to reach the API server, with the keys V(kubeconfig), V(context), V(host), V(api_key), V(ca_cert) and
-        V(validate_certs).
-      - What is not given is taken from C(K8S_AUTH_*), a pod's own account or the kubeconfig, as in C(kubernetes.core).
-    type: dict
-    default: {}
-requirements:
-  - kubernetes >= 24.2 on the controller
 attributes:
-  action:
-    support: full
-    description: Runs on the controller as an action plugin.
   check_mode:
     support: full
     description: Reads only.
-  diff_mode:
-    support: none
-    description: Changes nothing that could be shown.
 """
 
 EXAMPLES = r"""
