@@ -46,6 +46,7 @@ RECIPES = {
     "dnf-fresh": Recipe("node", "rpm/install.sh", {"rpm": "/opt/ascend-sim/rpm"}),
     "dnf": Recipe("dnf-fresh", "rpm/install-engine.sh"),
     "python": Recipe("base", "vllm/install.sh"),
+    "workbench": Recipe("base", "workbench/install.sh"),
 }
 
 
