@@ -71,6 +71,21 @@ CHECKS: dict[str, Check] = {
         "The model's files are complete and agree with the service's options.",
         "Correct the option or the model named in the message.",
     ),
+    "model-gated": Check(
+        ERROR,
+        "The licence of a gated model is accepted by the account whose token is given.",
+        "Accept the licence on the model's page and name a file with a token of that account (token_file).",
+    ),
+    "model-source": Check(
+        ERROR,
+        "The source of a model exists and lists its files.",
+        "Correct source, revision, include or exclude of the model.",
+    ),
+    "model-busy": Check(
+        ERROR,
+        "Nobody else brings other weights to the same directory.",
+        "Wait until the other work has ended, then run again.",
+    ),
     "transfer-refused": Check(
         ERROR,
         "The source of a download gives what is asked for.",
@@ -251,6 +266,14 @@ CHECKS: dict[str, Check] = {
     "placement": Check(
         ERROR, "Every service gets the cards it asks for.", "Ask for fewer cards, or free some of those that are held."
     ),
+    "job-failed": Check(
+        ERROR, "Every job ends well within its timeout.", "Read the log of the job, mend its cause and run again."
+    ),
+    "job-outputs": Check(
+        ERROR,
+        "A job leaves the files that it should, each whole.",
+        "Look at what the job writes and at its key outputs, then run again.",
+    ),
     "service-state": Check(ERROR, "Every service is in the state of its entry.", "Deploy again, and look at its log."),
     "orphan": Check(
         WARNING,
@@ -266,6 +289,38 @@ CHECKS: dict[str, Check] = {
         ERROR,
         "A Python that Ansible can use is on the node.",
         "Install Python 3.8 or newer, or set ansible_python_interpreter.",
+    ),
+    # packages
+    "package-missing": Check(
+        ERROR,
+        "The vendor's package that a service needs can be had.",
+        "Put the package where the inventory says, or correct that.",
+    ),
+    "package-ambiguous": Check(
+        ERROR, "Exactly one package is meant.", "Name the file, or say which version and which parts are wanted."
+    ),
+    "package-invalid": Check(
+        ERROR,
+        "A package is whole, is the one that is meant, and holds nothing that would leave its folder or flood the disk.",
+        "Do not use it; get the package again from where it is published.",
+    ),
+    "package-unfit": Check(
+        ERROR,
+        "What a package holds is made for the Python, the architecture and the chip it is to run on.",
+        "Get the package for that target, or use an image for which this one is made.",
+    ),
+    "package-target": Check(
+        ERROR,
+        "The folder of a package holds nothing else.",
+        "Name another folder, or move away what is there.",
+    ),
+    "package-space": Check(
+        ERROR, "There is room for what is to be unpacked.", "Make room there, or name a folder on another disk."
+    ),
+    "package-locked": Check(
+        ERROR,
+        "One node at a time unpacks into a folder.",
+        "Wait for that node, or raise lock_timeout if the package takes so long.",
     ),
     # host settings
     "ca-bundle-missing": Check(
@@ -323,6 +378,16 @@ CHECKS: dict[str, Check] = {
         "Containers on the host's network cannot read the metadata address either.",
         "Use a bridge network, or a kernel with the cgroup match (xt_cgroup, or nft socket cgroupv2).",
     ),
+    "mount-conflict": Check(
+        ERROR,
+        "Nothing else is mounted where shared storage belongs.",
+        "Unmount it and take its line out of /etc/fstab, or name another path.",
+    ),
+    "mount-failed": Check(
+        ERROR,
+        "Shared storage can be mounted.",
+        "Check the source, the options, and that the node reaches the file server (security group, route).",
+    ),
     "mount-not-persistent": Check(
         WARNING,
         "Storage that services need is mounted again after a reboot.",
@@ -332,6 +397,11 @@ CHECKS: dict[str, Check] = {
         ERROR,
         "The node's Python can talk to the engine through the Docker SDK.",
         "Run the step prepare; without a package index set fleet_sdk_wheels to a directory of wheels.",
+    ),
+    "storage-dead": Check(
+        ERROR,
+        "Whoever serves the storage that a node uses answers.",
+        "Bring the file server or its network back; a mount that stays dead is freed by 'umount -l' or a reboot.",
     ),
     "systemd-missing": Check(
         ERROR,
@@ -372,7 +442,7 @@ def action(
     interrupts: bool = False,
     predicted_because: str | None = None,
 ) -> dict[str, Any]:
-    """One step of a plan; ``scope`` is host, images or services."""
+    """One step of a plan; ``scope`` is host, images, services or jobs."""
     return {
         "scope": scope,
         "action": name,

@@ -1,0 +1,155 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What was unpacked, kept beside it, so that a later run verifies instead. Private to the collection."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import zlib
+from typing import Any, Dict, NamedTuple, Sequence
+
+from ansible_collections.ascend.fleet.plugins.module_utils import _parallel
+from ansible_collections.ascend.fleet.plugins.module_utils._package_views import BLOCK
+from ansible_collections.ascend.fleet.plugins.module_utils._package_write import Tree
+
+Json = Dict[str, Any]
+
+FILE = ".ascend-package.json"
+SCHEMA = 1
+_FULL_PIECES = 16
+
+
+class Source(NamedTuple):
+    """A package file that was used; ``contents`` is the digest of its directory."""
+
+    name: str
+    size: int
+    mtime: int
+    contents: str
+    sha256: str | None
+
+
+class Part(NamedTuple):
+    kind: str
+    file: str
+    version: str
+    match: str
+    include: tuple[str, ...]
+    sha256: str | None
+
+
+class Manifest(NamedTuple):
+    version: str
+    sources: list[Source]
+    parts: list[Part]
+    files: dict[str, list[Any]]
+    """By path, size, mtime and CRC of a file; the target of a link alone."""
+
+    def names(self) -> list[str]:
+        return list(self.files)
+
+    def size(self) -> int:
+        return sum(facts[0] for facts in self.files.values() if len(facts) > 1)
+
+    def dump(self) -> str:
+        return json.dumps(
+            {
+                "schema": SCHEMA,
+                "version": self.version,
+                "sources": [source._asdict() for source in self.sources],
+                "parts": [part._asdict() for part in self.parts],
+                "files": self.files,
+            },
+            indent=1,
+        )
+
+
+def read(folder: str) -> Manifest | None:
+    try:
+        with open(os.path.join(folder, FILE), encoding="utf-8") as handle:
+            found = json.load(handle)
+        if found["schema"] != SCHEMA:
+            return None
+        return Manifest(
+            str(found["version"]),
+            [Source(**source) for source in found["sources"]],
+            [Part(**dict(part, include=tuple(part["include"]))) for part in found["parts"]],
+            dict(found["files"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write(folder: str, manifest: Manifest) -> None:
+    path = os.path.join(folder, FILE)
+    beside = path + ".new"
+    with open(beside, "w", encoding="utf-8") as handle:
+        handle.write(manifest.dump())
+        handle.flush()
+        os.fsync(handle.fileno())
+    os.rename(beside, path)
+
+
+def files(trees: Sequence[Tree]) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for tree in trees:
+        for member in tree.members:
+            if stat.S_ISREG(member.kind):
+                found[f"{tree.folder}/{member.name}"] = [member.size, member.mtime, member.crc]
+        for name, target in tree.targets.items():
+            found[f"{tree.folder}/{name}"] = [target]
+    return found
+
+
+def differing(folder: str, manifest: Manifest) -> list[str]:
+    """Files that are missing or were changed since, by size and time."""
+    return [name for name, facts in manifest.files.items() if not _same(os.path.join(folder, name), facts)]
+
+
+def rotten(folder: str, manifest: Manifest, workers: int, beat: _parallel.Beat) -> list[str]:
+    """Files whose content is not the one that was unpacked; all of it is read."""
+    regular = [(name, facts[2]) for name, facts in manifest.files.items() if len(facts) > 1]
+    shares = [regular[start :: max(1, _FULL_PIECES)] for start in range(_FULL_PIECES)]
+    found: list[list[str]] = _parallel.run([_checking(folder, share) for share in shares if share], workers, beat)
+    return sorted(name for names in found for name in names)
+
+
+def contents(entries: Sequence[Any]) -> str:
+    """A digest of what an archive's directory says of its entries."""
+    listed = [[entry.name, entry.size, entry.crc] for entry in entries]
+    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+
+
+def _same(path: str, facts: list[Any]) -> bool:
+    try:
+        if len(facts) == 1:
+            return os.readlink(path) == str(facts[0])
+        found = os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and [found.st_size, int(found.st_mtime)] == facts[:2]
+
+
+def _checking(folder: str, share: list[tuple[str, int]]) -> _parallel.Task:
+    def work(beat: _parallel.Beat) -> list[str]:
+        return [name for name, crc in share if _crc(os.path.join(folder, name), beat) != crc]
+
+    return work
+
+
+def _crc(path: str, beat: _parallel.Beat) -> int | None:
+    found = 0
+    try:
+        with open(path, "rb", buffering=0) as handle:
+            while True:
+                block = handle.read(BLOCK)
+                if not block:
+                    return found
+                found = zlib.crc32(block, found)
+                beat()
+    except OSError:
+        return None
