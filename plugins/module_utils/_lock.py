@@ -25,8 +25,9 @@ PATIENCE = 0.3
 class Lock:
     """The node's lock. Held by every process that shares the open file, a forked worker included."""
 
-    def __init__(self, system: System) -> None:
-        self._path = system.path(LOCK_FILE)
+    def __init__(self, system: System, path: str = LOCK_FILE) -> None:
+        self._name = path
+        self._path = system.path(path)
         self._fd: int | None = None
 
     def try_acquire(self) -> bool:
@@ -36,10 +37,10 @@ class Lock:
         except OSError as error:
             raise FleetError(
                 "step-failed",
-                f"The node's lock {LOCK_FILE} cannot be opened ({error.strerror}).",
+                f"The node's lock {self._name} cannot be opened ({error.strerror}).",
                 "Run as root (become: true), with room on a file system that can be written to.",
                 key="lock",
-                value=LOCK_FILE,
+                value=self._name,
             ) from error
         deadline = time.monotonic() + PATIENCE
         while True:

@@ -17,8 +17,10 @@ import random
 import shutil
 import ssl
 import threading
+import urllib.request
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import Any, Callable, Iterable, NamedTuple, Sequence, Tuple
+from urllib.parse import urlsplit
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _hashing, _transfer_http
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
@@ -27,6 +29,8 @@ from ansible_collections.ascend.fleet.plugins.module_utils._transfer_http import
 TREE, PARTS, JOURNAL = "tree", "parts", "journal"
 POINTER_HEAD = b"version https://git-lfs.github.com/spec/"
 HTML_HEADS = (b"<!doctype html", b"<html")
+# readinto waits until it is filled, and what it holds is lost when the process is killed.
+NETWORK_BUFFER = 1 << 18
 HTML_NAMES = (".html", ".htm")
 # What a file system needs beside the files themselves.
 SPARE = 16 << 20
@@ -262,7 +266,9 @@ class Transfer:
         if offset:
             headers["Range"] = f"bytes={offset}-"
         try:
-            answer = self.client.open(item.url, headers)
+            answer: Any = (
+                _LocalFile(item.url, offset) if item.url.startswith("file:") else self.client.open(item.url, headers)
+            )
         except RefusedError as refused:
             if refused.status == 416:
                 raise _RestartError(
@@ -279,7 +285,7 @@ class Transfer:
                 return self._copy(item, answer, stream, offset, expected, sums)
 
     def _copy(self, item: Item, answer: Any, stream: Any, offset: int, expected: int | None, sums: _Sums) -> int:
-        view = memoryview(bytearray(_hashing.BUFFER))
+        view = memoryview(bytearray(NETWORK_BUFFER))
         content_type = answer.headers.get("Content-Type") or ""
         while True:
             if self.cancelled.is_set():
@@ -484,3 +490,20 @@ def _passing(error: Exception, folder: str, item: Item) -> Exception:
     if isinstance(error, OSError) and error.filename:
         raise error
     return error
+
+
+class _LocalFile:
+    """A file of the node, read as if a server had sent it."""
+
+    def __init__(self, url: str, offset: int) -> None:
+        self._stream = open(urllib.request.url2pathname(urlsplit(url).path), "rb", buffering=0)  # noqa: SIM115
+        self._stream.seek(offset)
+        self.status = 206 if offset else 200
+        self.headers: dict[str, str] = {}
+        self.readinto = self._stream.readinto
+
+    def __enter__(self) -> _LocalFile:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stream.close()

@@ -27,8 +27,8 @@ Progress = Callable[[str], None]
 Job = Callable[[Progress], "dict[str, Any]"]
 
 
-def read_status(system: System) -> dict[str, Any] | None:
-    text = system.read(STATUS_FILE)
+def read_status(system: System, file: str = STATUS_FILE) -> dict[str, Any] | None:
+    text = system.read(file)
     try:
         status = json.loads(text) if text else None
     except ValueError:
@@ -36,9 +36,20 @@ def read_status(system: System) -> dict[str, Any] | None:
     return status if isinstance(status, dict) else None
 
 
-def start(system: System, lock: Lock, digest: str, run: dict[str, str], job: Job) -> None:
-    """Run ``job`` in a process of its own that inherits the lock; returns once it is on its way."""
-    system.makedirs(STATUS_DIR, 0o700)
+def start(
+    system: System,
+    lock: Lock,
+    digest: str,
+    run: dict[str, str],
+    job: Job,
+    file: str = STATUS_FILE,
+    afterwards: Callable[[], None] | None = None,
+) -> None:
+    """Run ``job`` in a process of its own that inherits the lock; returns once it is on its way.
+
+    ``afterwards`` goes on when the result is written and the lock is given back.
+    """
+    system.makedirs(os.path.dirname(file), 0o700)
     status: dict[str, Any] = {
         "digest": digest,
         "run": run,
@@ -48,7 +59,7 @@ def start(system: System, lock: Lock, digest: str, run: dict[str, str], job: Job
         "done": False,
         "result": None,
     }
-    _write(system, status)
+    _write(system, file, status)
     child = os.fork()
     if child:
         os.waitpid(child, 0)
@@ -59,24 +70,29 @@ def start(system: System, lock: Lock, digest: str, run: dict[str, str], job: Job
         os._exit(0)
     _detach()
     status["pid"] = os.getpid()
-    _work(system, status, job)
+    _work(system, file, status, job)
+    if afterwards:
+        lock.drop_copy()
+        afterwards()
     os._exit(0)
 
 
-def wait(system: System, digest: str, seconds: float, busy: Callable[[], bool]) -> dict[str, Any] | None:
+def wait(
+    system: System, digest: str, seconds: float, busy: Callable[[], bool], file: str = STATUS_FILE
+) -> dict[str, Any] | None:
     """The status once the work of ``digest`` is done or ``seconds`` have passed; None when it is gone."""
     deadline = time.monotonic() + seconds
     pause = 0.02
     while True:
         running = busy()
-        status = read_status(system)
+        status = read_status(system, file)
         if status is None or status.get("digest") != digest:
             return None
         if status.get("done"):
             return status
         if not running:
             # The worker may have finished between the two reads above.
-            last = read_status(system)
+            last = read_status(system, file)
             return last if last and last.get("digest") == digest and last.get("done") else None
         if time.monotonic() >= deadline:
             return status
@@ -84,10 +100,10 @@ def wait(system: System, digest: str, seconds: float, busy: Callable[[], bool]) 
         pause = min(pause * 1.5, 0.5)
 
 
-def _work(system: System, status: dict[str, Any], job: Job) -> None:
+def _work(system: System, file: str, status: dict[str, Any], job: Job) -> None:
     def progress(text: str) -> None:
         status["phase"] = text
-        _write(system, status)
+        _write(system, file, status)
 
     try:
         result = job(progress)
@@ -96,7 +112,7 @@ def _work(system: System, status: dict[str, Any], job: Job) -> None:
     except Exception as error:
         result = _failure(unwritable(error) or _unexpected(system, error))
     status.update(done=True, result=result, phase="done")
-    _write(system, status)
+    _write(system, file, status)
 
 
 def _failure(error: FleetError) -> dict[str, Any]:
@@ -110,9 +126,9 @@ def _unexpected(system: System, error: Exception) -> FleetError:
     )
 
 
-def _write(system: System, status: dict[str, Any]) -> None:
+def _write(system: System, file: str, status: dict[str, Any]) -> None:
     status["updated"] = time.time()
-    system.write(STATUS_FILE, json.dumps(status), mode=0o600)
+    system.write(file, json.dumps(status), mode=0o600)
 
 
 def _detach() -> None:
