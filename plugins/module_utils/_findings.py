@@ -301,7 +301,7 @@ CHECKS: dict[str, Check] = {
     ),
     "package-invalid": Check(
         ERROR,
-        "A package is whole, is the one that is meant, and holds nothing that would leave its folder or flood the disk.",
+        "A package is whole, is the one that is meant, and holds nothing that leaves its folder or floods the disk.",
         "Do not use it; get the package again from where it is published.",
     ),
     "package-unfit": Check(
