@@ -1,9 +1,10 @@
 # Copyright: (c) 2026, ascend.fleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs the steps of some rings one after another and says at the end what came of each.
+"""Runs the steps of some rings and says at the end what came of each.
 
-A failed step hides no other. The last line is `N passed, N failed, N skipped`, where a pytest
+Steps of one lane run one after another, two lanes side by side: what computes beside what waits
+for servers. A failed step hides no other. The last line is `N passed, N failed, N skipped`, where a pytest
 step counts its tests and every other step counts one.
 """
 
@@ -20,12 +21,14 @@ import threading
 import time
 import xml.etree.ElementTree as ET
 from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
 from layout import OUTPUT, ROOT, environment
-from steps import CLEANUP, RINGS, STEPS, Step
+from steps import CLEANUP, RINGS, STAGES, STEPS, Step
 
 GRACE_SECONDS = 60
 
@@ -60,33 +63,81 @@ def end_group(process: subprocess.Popen[bytes], seconds: float = GRACE_SECONDS) 
             continue
 
 
-def run_logged(argv: list[str], log: Path, env: dict[str, str], timeout: float) -> int | None:
+class Running:
+    """The processes of the steps under way, so that an interrupt ends them all and no new one starts."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._live: set[subprocess.Popen[bytes]] = set()
+        self.stopped = False
+
+    @contextlib.contextmanager
+    def started(self, argv: list[str], env: dict[str, str]) -> Iterator[subprocess.Popen[bytes] | None]:
+        with self._lock:
+            if self.stopped:
+                process = None
+            else:
+                process = subprocess.Popen(
+                    argv, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT, start_new_session=True,
+                )  # fmt: skip
+                self._live.add(process)
+        yield process
+        with self._lock:
+            self._live.discard(process)
+
+    def stop(self) -> None:
+        with self._lock:
+            self.stopped = True
+            live = list(self._live)
+        for process in live:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGINT)
+        for process in live:
+            end_group(process)
+
+
+class Screen:
+    """One line at a time from whoever has one; it says whose it is while several steps run."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.shared = False
+
+    def line(self, name: str, raw: bytes) -> None:
+        with self._lock:
+            sys.stdout.buffer.write(f"{name}: ".encode() + raw if self.shared else raw)
+            sys.stdout.buffer.flush()
+
+    def say(self, text: str) -> None:
+        self.line("runner", f"{text}\n".encode())
+
+
+RUNNING, SCREEN = Running(), Screen()
+
+
+def run_logged(step: Step, argv: list[str], log: Path) -> int | None:
     """Shows and keeps the output of a command; None when it did not end in time."""
-    process = subprocess.Popen(
-        argv, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, start_new_session=True,
-    )  # fmt: skip
     late = threading.Event()
+    with RUNNING.started(argv, environment(step.venv)) as process:
+        if process is None:
+            return -signal.SIGINT
 
-    def stop_late() -> None:
-        late.set()
-        end_group(process)
+        def stop_late() -> None:
+            late.set()
+            end_group(process)
 
-    timer = threading.Timer(timeout, stop_late)
-    timer.start()
-    try:
-        assert process.stdout is not None
-        with log.open("wb") as file:
-            for line in process.stdout:
-                file.write(line)
-                sys.stdout.buffer.write(line)
-                sys.stdout.buffer.flush()
-        process.wait()
-    except Interrupted:
-        end_group(process)
-        raise
-    finally:
-        timer.cancel()
+        timer = threading.Timer(step.timeout, stop_late)
+        timer.start()
+        try:
+            assert process.stdout is not None
+            with log.open("wb") as file:
+                for line in process.stdout:
+                    file.write(line)
+                    SCREEN.line(step.name, line)
+            process.wait()
+        finally:
+            timer.cancel()
     return None if late.is_set() else process.returncode
 
 
@@ -113,7 +164,7 @@ def run_step(step: Step, folder: Path) -> Outcome:
     log, junit = folder / f"{step.name}.log", folder / f"{step.name}.xml"
     argv = [*step.argv(), f"--junitxml={junit}"] if step.pytest else step.argv()
     started = time.monotonic()
-    status = run_logged(argv, log, environment(step.venv), step.timeout)
+    status = run_logged(step, argv, log)
     outcome = Outcome(step, time.monotonic() - started)
     good = (0, 5) if step.pytest else (0,)
     if step.pytest and junit.exists():
@@ -153,8 +204,51 @@ def interrupt(_number: int, _frame: FrameType | None) -> None:
     raise Interrupted
 
 
+def lanes(steps: list[Step], serial: bool) -> list[list[list[Step]]]:
+    """Stage after stage, the lanes that run side by side, each with its steps in order."""
+    if serial:
+        return [[steps]]
+    stages = [[[s for s in steps if s.ring in rings] for rings in stage] for stage in STAGES]
+    placed = [s for stage in stages for lane in stage for s in lane]
+    others = [s for s in steps if s not in placed]
+    return [kept for stage in [*stages, [others]] if (kept := [lane for lane in stage if lane])]
+
+
+def run_lane(steps: list[Step], folder: Path, number: dict[str, int]) -> list[Outcome]:
+    outcomes = []
+    for step in steps:
+        if RUNNING.stopped:
+            break
+        SCREEN.say(f"\n==> [{number[step.name]}/{len(number)}] {step.name}: {step.what}")
+        outcome = run_step(step, folder)
+        if RUNNING.stopped:
+            outcome.passed, outcome.failed = 0, max(1, outcome.failed)
+            outcome.notes.insert(0, "interrupted; later steps did not run")
+        outcomes.append(outcome)
+        SCREEN.say(f"<== {step.name}: {outcome.word} after {outcome.seconds:.1f} s")
+    return outcomes
+
+
+def run_all(stages: list[list[list[Step]]], folder: Path, outcomes: list[Outcome]) -> None:
+    """Adds what came of every step, also when an interrupt ends them."""
+    number = {s.name: i for i, s in enumerate([s for stage in stages for lane in stage for s in lane], 1)}
+    for stage in stages:
+        SCREEN.shared = len(stage) > 1
+        with ThreadPoolExecutor(max_workers=len(stage)) as pool:
+            begun = [pool.submit(run_lane, lane, folder, number) for lane in stage]
+            try:
+                wait(begun)
+            except Interrupted:
+                RUNNING.stop()
+                raise
+            finally:
+                for lane in begun:
+                    outcomes += lane.result()
+
+
 def clean_up(outcomes: list[Outcome], folder: Path) -> None:
     """Takes away what steps left behind; only what could not be removed counts."""
+    RUNNING.stopped = SCREEN.shared = False
     for step in CLEANUP:
         if step.left_out() is None:
             outcome = run_step(step, folder)
@@ -166,6 +260,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("rings", nargs="*", choices=[*RINGS, []], help="what to run")
     parser.add_argument("--step", action="append", default=[], help="run only this step")
+    parser.add_argument("--serial", action="store_true", help="one step at a time")
     parser.add_argument("--list", action="store_true", help="show the steps and stop")
     args = parser.parse_args()
     steps = chosen(args.rings or ["test"], args.step)
@@ -185,15 +280,11 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt)
     try:
-        for index, step in enumerate(steps, 1):
-            print(f"\n==> [{index}/{len(steps)}] {step.name}: {step.what}", flush=True)
-            outcomes.append(run_step(step, folder))
-            last = outcomes[-1]
-            print(f"<== {step.name}: {last.word} after {last.seconds:.1f} s", flush=True)
+        run_all(lanes(steps, args.serial), folder, outcomes)
     except Interrupted:
         interrupted = True
-        outcomes.append(Outcome(step, 0, failed=1, notes=["interrupted; later steps did not run"]))
         print("\ninterrupted: cleaning up", flush=True)
+    outcomes.sort(key=lambda outcome: steps.index(outcome.step))
     clean_up(outcomes, folder)
     summarise(outcomes, time.monotonic() - started)
     if interrupted:

@@ -54,6 +54,13 @@ def simfleet(*args: str) -> tuple[str, ...]:
 FLEET = ("tests/simfleet/__main__.py",)
 WHOLE_RUN = "tests/tooling/test_site_run.py"
 DEMO = "tests/tooling/test_demo.py"
+# What runs inside Ansible on the controller. The rest imports the standard library only.
+OF_ANSIBLE = (
+    "tests/unit/playbooks",
+    "tests/unit/plugins/action",
+    "tests/unit/plugins/modules",
+    "tests/unit/plugins/plugin_utils",
+)
 NO_ENGINE = "not engine and not fleet and not kube and not exhaustive"
 
 STEPS = (
@@ -74,8 +81,8 @@ STEPS = (
     Step(
         "next-unit",
         "next",
-        "pure logic under the newest ansible-core",
-        pytest(NO_ENGINE, "tests/unit"),
+        "what imports ansible, under the newest ansible-core",
+        pytest(NO_ENGINE, *OF_ANSIBLE),
         venv=VENV_NEXT,
         pytest=True,
     ),
@@ -143,6 +150,13 @@ STEPS = (
 )
 
 CLEANUP = (Step("leftovers", "cleanup", "fleets that tests left behind", script("leftovers.py"), FLEET),)
+
+# Lanes of a stage run side by side: mostly computing beside mostly waiting for servers, about equally long.
+STAGES = (
+    (("lint", "unit", "next", "integration", "kube-build", "kube"), ("engine", "fleet", "next-fleet", "molecule")),
+    (("bench",),),
+    (("all",),),
+)
 
 LINT, UNIT, NEXT, ENGINE = ("lint",), ("unit",), ("next",), ("engine", "integration")
 ON_FLEET = ("fleet", "next-fleet", "molecule")

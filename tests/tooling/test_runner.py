@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+from steps import STAGES, STEPS
 
 TOOLING = Path(__file__).resolve().parent
 HEADER = f"""
@@ -86,6 +87,40 @@ def test_pytest_steps_count_their_tests(tmp_path: Path) -> None:
     assert returncode == 1
     assert lines[-1] == "1 passed, 1 failed, 1 skipped"
     assert any("1 skipped: no card" in line for line in lines)
+
+
+def test_lanes_run_side_by_side_and_stages_one_after_another(tmp_path: Path) -> None:
+    """Each of two steps ends only when it has seen the other at work; what needs the machine alone comes after both."""
+    here = str(tmp_path)
+    meet = (
+        "import pathlib, sys, time; own, other = (pathlib.Path({here!r}, n) for n in {names!r}); own.touch()\n"
+        "end = time.monotonic() + 20\n"
+        "while not other.exists() and time.monotonic() < end: time.sleep(0.02)\n"
+        "sys.exit(not other.exists())"
+    )
+    alone = f"import pathlib, sys; sys.exit(not all(pathlib.Path({here!r}, n).exists() for n in 'ab'))"
+    steps = f"""
+    import dataclasses
+    runner.RINGS = {{"test": ("left", "right", "after")}}
+    runner.STAGES = ((("left",), ("right",)), (("after",),))
+    def on(ring, step): return dataclasses.replace(step, ring=ring)
+    runner.STEPS = [
+        on("after", python("c", {alone!r})),
+        on("left", python("a", {meet.format(here=here, names="ab")!r})),
+        on("right", python("b", {meet.format(here=here, names="ba")!r} + "\\nprint('seen', flush=True)")),
+    ]
+    """
+    returncode, lines = run(tmp_path, steps)
+    assert (returncode, lines[-1]) == (0, "3 passed, 0 failed, 0 skipped"), lines
+    assert "b: seen" in lines
+    returncode, lines = run(tmp_path, f"{textwrap.dedent(steps)}\nsys.argv.append('--serial')")
+    assert returncode == 0, lines
+
+
+def test_every_ring_has_its_place_in_the_order() -> None:
+    placed = [ring for stage in STAGES for lane in stage for ring in lane]
+    assert sorted(placed) == sorted({step.ring for step in STEPS})
+    assert len(placed) == len(set(placed))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
