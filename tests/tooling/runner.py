@@ -105,12 +105,15 @@ class Screen:
         self.shared = False
 
     def line(self, name: str, raw: bytes) -> None:
-        with self._lock:
-            sys.stdout.buffer.write(f"{name}: ".encode() + raw if self.shared else raw)
-            sys.stdout.buffer.flush()
+        self._write(f"{name}: ".encode() + raw if self.shared else raw)
 
     def say(self, text: str) -> None:
-        self.line("runner", f"{text}\n".encode())
+        self._write(f"{text}\n".encode())
+
+    def _write(self, raw: bytes) -> None:
+        with self._lock:
+            sys.stdout.buffer.write(raw)
+            sys.stdout.buffer.flush()
 
 
 RUNNING, SCREEN = Running(), Screen()

@@ -107,7 +107,7 @@ def test_lanes_run_side_by_side_and_stages_one_after_another(tmp_path: Path) -> 
     runner.STEPS = [
         on("after", python("c", {alone!r})),
         on("left", python("a", {meet.format(here=here, names="ab")!r})),
-        on("right", python("b", {meet.format(here=here, names="ba")!r} + "\\nprint('seen', flush=True)")),
+        on("right", python("b", "print('seen', flush=True);" + {meet.format(here=here, names="ba")!r})),
     ]
     """
     returncode, lines = run(tmp_path, steps)
