@@ -26,7 +26,7 @@ _WHEEL = re.compile(r"^(?P<stem>[^-]+)-[^-]+(?:-\d[^-]*)?-(?P<py>[^-]+)-(?P<abi>
 _EXTENSION = re.compile(
     r"^(?P<stem>[^.]+)\.(?:cpython-(?P<python>\d+)[a-z]*-(?P<machine>[a-z0-9_]+)-linux-\w+|abi3)\.so$"
 )
-_RUN = re.compile(r"^(?P<stem>.+?)[-_]v?\d+(?:\.\w+)+[-_.](?P<rest>.+)\.run$")
+_RUN = re.compile(r"^(?P<stem>.+?)[-_]v?\d+(?:\.[0-9A-Za-z]+)+[-_.](?P<rest>.+)\.run$")
 _MACHINE = re.compile(r"(aarch64|arm64|x86_64|amd64)$")
 _MACHINES = {"arm64": "aarch64", "amd64": "x86_64"}
 _SOC = re.compile(r"(?:^|[-_.])ascend[-_]?(\d+[A-Za-z0-9]*(?:_\d+)?)(?=$|[-_.])", re.IGNORECASE)
