@@ -324,13 +324,14 @@ def reload(system: System) -> None:
 def restart(system: System) -> None:
     unit = (_units.show(system) or {}).get(_units.DOCKER, {})
     former = system.read(FORMER_CONFIG) if _restart_due(system, unit) else None
+    _forgive_starts(system)
     try:
         _start(system, ["systemctl", "restart", _units.DOCKER])
     except FleetError as error:
         if former is None:
             raise
         _put_back(system, json.loads(former))
-        system.run(["systemctl", "reset-failed", _units.DOCKER], timeout=30)
+        _forgive_starts(system)
         again = system.run(["systemctl", "start", _units.DOCKER], timeout=RESTART_SECONDS)
         ending = "runs with it" if again.rc == 0 else "does not start with it either"
         raise FleetError(
@@ -341,6 +342,11 @@ def restart(system: System) -> None:
     finally:
         system.remove(FORMER_CONFIG)
     system.remove(RESTART_NOTE)
+
+
+def _forgive_starts(system: System) -> None:
+    """systemd refuses the fourth start within a minute, however well the engine ran in between."""
+    system.run(["systemctl", "reset-failed", _units.DOCKER], timeout=30)
 
 
 def _put_back(system: System, former: dict[str, Any]) -> None:

@@ -117,7 +117,7 @@ def _publish(fleet: Fleet) -> None:
     docker(node, "rmi", build_mini(), image)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def servers() -> Iterator[Fleet]:
     """Two servers, one with eight cards and one with four."""
     fleet = bring_up("play", [NodeSpec("n1"), NodeSpec("n2", cards=4)])
