@@ -282,6 +282,40 @@ CHECKS: dict[str, Check] = {
     ),
     "secret-missing": Check(ERROR, "Secrets reach the node with the run.", "Deploy through the playbook."),
     "image-pull": Check(ERROR, "Images can be pulled.", "Check reference, registry, network and credentials."),
+    "image-unknown": Check(
+        ERROR, "Registries have the images of the inventory.", "Correct the reference, or push the image."
+    ),
+    "image-platform": Check(
+        ERROR, "Images are for the architecture of the node.", "Name the image for this architecture."
+    ),
+    "image-soc": Check(
+        ERROR, "Images are for the chips of the node.", "Name the image of the same release for these chips."
+    ),
+    "image-driver": Check(
+        ERROR,
+        "The driver of a node is new enough for the release of its images.",
+        "Update driver and firmware and reboot, or use an older release.",
+    ),
+    "image-space": Check(
+        ERROR,
+        "Images fit where the engine keeps them.",
+        "Make room there, set fleet_image_prune to true, or give the engine a larger file system.",
+    ),
+    "image-engine": Check(
+        ERROR,
+        "A node has an engine that keeps images.",
+        "Install Docker, or containerd with ctr or nerdctl, or correct engine and address.",
+    ),
+    "registry-unreachable": Check(
+        ERROR,
+        "Registries answer the nodes.",
+        "Check address, network, fleet_proxy and certificates (ca_file or insecure in fleet_registries).",
+    ),
+    "registry-login": Check(
+        ERROR,
+        "Registries take the login of the inventory.",
+        "Correct username, password_file or login_command in fleet_registries.",
+    ),
     "image-archive": Check(
         ERROR, "An image archive holds the image it is given for.", "Name the right archive, or save it again."
     ),

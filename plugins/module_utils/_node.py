@@ -6,14 +6,13 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Dict, NamedTuple
+from typing import Any, Dict, NamedTuple, Sequence
 
 from ansible_collections.ascend.fleet.plugins.module_utils import (
     _container_facts,
     _host,
     _host_engine,
     _node_checks,
-    _node_images,
     _node_npus,
     _node_probe,
     _node_secrets,
@@ -23,6 +22,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils import (
 from ansible_collections.ascend.fleet.plugins.module_utils._container_engine import EngineDefaults, is_running
 from ansible_collections.ascend.fleet.plugins.module_utils._container_plan import plan_container
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import EngineReader, EngineUnavailable
+from ansible_collections.ascend.fleet.plugins.module_utils._node_image_scope import NOTHING, ImageScope
 from ansible_collections.ascend.fleet.plugins.module_utils._node_services import Placed, Work
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
@@ -41,6 +41,7 @@ class NodePlan(NamedTuple):
     placed: list[Placed]
     work: list[Work]
     node: Json
+    images: Sequence[Json] = ()
 
 
 class Node:
@@ -54,17 +55,19 @@ class Node:
         self.secrets: dict[str, str] = params["secrets"] or {}
         host = _with_login(self.document["host"], params.get("proxy"))
         self.host = dict(_host.removed(host) if self.removing else host, files=params["files"] or {})
-        self.images: list[Json] = self.document["artefacts"]["images"]
         self.reader = EngineReader(self.host["engine"]["socket"])
+        artefacts: Json = self.document["artefacts"]
+        self.images = ImageScope(system, artefacts, self.host, params.get("logins") or [], self.reader)
 
     def plan(self) -> NodePlan:
         pairs = self.document["reach"] if self.observing and "host" in self.scope else []
-        with ThreadPoolExecutor(max_workers=2) as pool:
+        with ThreadPoolExecutor(max_workers=3) as pool:
             # npu-smi and the peers take their time elsewhere; host and engine are read meanwhile.
             npus = pool.submit(_node_npus.read, self.system, self.document, self.scope)
             reach = pool.submit(_reach.check, pairs)
             actions, findings, host = self._plan_host()
             containers, unavailable = self._containers()
+            images = pool.submit(self.images.look, unavailable is None) if "images" in self.scope else None
             npu = npus.result()
             findings = findings + reach.result() + _node_npus.findings(npu, self.document)
         node = {"npu": _node_npus.summary(npu), "engine": _engine(host)}
@@ -75,8 +78,8 @@ class Node:
             return NodePlan(actions, findings, [], [], [], node)
         if unavailable and coming is None:
             return NodePlan(actions, [*findings, unavailable.finding], [], [], [], node)
-        if "images" in self.scope:
-            actions = actions + self._plan_images(coming, unseen)
+        about_images = self.images.plan(images.result(), npu, coming, unseen) if images else NOTHING
+        actions, findings = actions + about_images.actions, findings + about_images.findings
         seen = self.document["services"] if self.scope & {"services", "images"} else []
         placed = [Placed(service, None, []) for service in seen]
         work: list[Work] = []
@@ -86,7 +89,7 @@ class Node:
             actions = actions + [act for one in work for act in one.actions]
             findings = _node_checks.told_once(findings + problems + against)
         lines = [_node_services.status(one, containers) for one in placed]
-        return NodePlan(actions, findings, lines, placed, work, node)
+        return NodePlan(actions, findings, lines, placed, work, node, about_images.lines)
 
     def probe(self) -> tuple[list[Json], list[Json]]:
         """Every service's state and answer; nothing but the engine and the services are asked."""
@@ -111,18 +114,12 @@ class Node:
         return actions, findings, observed
 
     def _containers(self) -> tuple[dict[str, Json], EngineUnavailable | None]:
-        if not self.scope & {"services", "images"}:
+        if not self.scope & {"services", "images"} or (self.scope == {"images"} and not self.images.on_docker):
             return {}, None
         try:
             return _container_facts.read_containers(self.reader), None
         except EngineUnavailable as error:
             return {}, error
-
-    def _plan_images(self, engine_coming: str | None, unseen: str | None) -> list[Json]:
-        present: dict[str, Json | None] = {}
-        if not engine_coming:
-            present = {image["reference"]: self.reader.image(image["reference"]) for image in self.images}
-        return _node_images.plan(self.images, present, engine_coming, unseen)
 
     def _place(self, npu: Json | None, containers: dict[str, Json], host: Json) -> tuple[list[Placed], list[Json]]:
         neighbours = [_container_facts.neighbour(container) for container in containers.values()]

@@ -11,7 +11,6 @@ from ansible_collections.ascend.fleet.plugins.module_utils import (
     _container_facts,
     _engine_sdk,
     _host,
-    _node_images,
     _node_probe,
     _node_secrets,
     _node_services,
@@ -34,7 +33,7 @@ def apply(node: Node, plan: NodePlan, run_id: str, progress: Progress) -> list[J
     """The status of every service afterwards; the first failure is raised as it is."""
     results: dict[str, ProbeResult] = {}
     # What protects the containers comes before them and goes after them.
-    for part in (_services, _host_settings) if node.removing else (_host_settings, _services):
+    for part in (_services, _host_settings) if node.removing else (_host_settings, _images, _services):
         results.update(part(node, plan, run_id, progress))
     if not plan.placed:
         return []
@@ -73,22 +72,14 @@ def _host_settings(node: Node, plan: NodePlan, _run_id: str, progress: Progress)
 
 
 def _services(node: Node, plan: NodePlan, run_id: str, progress: Progress) -> dict[str, ProbeResult]:
-    if all(act["scope"] == "host" for act in plan.actions):
+    if all(act["scope"] in ("host", "images") for act in plan.actions):
         return {}
-    client = _client(node)
-    _bring_images(node, plan, client, progress)
-    return _bring_services(node, plan, client, run_id, progress)
+    return _bring_services(node, plan, _client(node), run_id, progress)
 
 
-def _bring_images(node: Node, plan: NodePlan, client: EngineClient, progress: Progress) -> None:
-    for act in plan.actions:
-        if act["scope"] != "images":
-            continue
-        if act["action"] == "load":
-            _node_images.load(client, act, node.system, progress)
-            _node_images.check_loaded(act, node.reader.image(act["target"]))
-        else:
-            _node_images.pull(client, act, progress)
+def _images(node: Node, plan: NodePlan, _run_id: str, progress: Progress) -> dict[str, ProbeResult]:
+    node.images.apply([act for act in plan.actions if act["scope"] == "images"], progress)
+    return {}
 
 
 def _bring_services(

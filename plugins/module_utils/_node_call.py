@@ -90,7 +90,9 @@ def _apply(system: System, params: Json, check_mode: bool) -> Json:
             renew()
             progress(text)
 
-        return _node_report.applied(plan, _node_apply.apply(node, plan, run["id"], renewing))
+        lines = _node_apply.apply(node, plan, run["id"], renewing)
+        applied = plan._replace(images=node.images.lines()) if "images" in node.scope else plan
+        return _node_report.applied(applied, lines)
 
     _work.start(system, lock, work, {"id": run["id"], "owner": run["owner"]}, job)
     return _outcome(system, work, params["wait"])

@@ -57,6 +57,7 @@ def _result(plan: NodePlan, changed: bool) -> Json:
         "plan": plan.actions,
         "findings": plan.findings,
         "services": plan.services,
+        "images": list(plan.images),
         "node": plan.node,
         "diff": [_diff(act) for act in plan.actions],
     }

@@ -112,6 +112,25 @@ options:
       https:
         description: URL for HTTPS.
         type: str
+  logins:
+    description:
+      - Logins of registries, which the document leaves out. Set by the action plugin from C(fleet_registries).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      address:
+        description: Host and port of the registry.
+        type: str
+        required: true
+      username:
+        description: Name to log in with.
+        type: str
+        required: true
+      password:
+        description: Password or key.
+        type: str
+        required: true
   take_over:
     description:
       - Id of a run whose lease may be taken over because its process has ended. Set by the action plugin.
@@ -192,6 +211,21 @@ services:
       cards: [0, 1]
       image: "registry:5000/vllm:1"
       ports: ["127.0.0.1:8000"]
+images:
+  description: One entry per image of the document, as the engine has it.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - reference: registry:5000/vllm:1
+      state: present
+      id: sha256:8d4f...
+      digest: sha256:3c46...
+      size: 9120834212
+      seconds: 84.2
+      services: [chat]
+      engine: docker
+      tool: socket
 node:
   description: Short facts about the NPUs and the engine, each null where the scope did not ask for it.
   returned: success
@@ -215,6 +249,11 @@ RUN_OPTIONS = {
     "owner": {"type": "str", "required": True},
     "report_dir": {"type": "path"},
     "lease_seconds": {"type": "int", "default": 600},
+}
+LOGIN_OPTIONS = {
+    "address": {"type": "str", "required": True},
+    "username": {"type": "str", "required": True},
+    "password": {"type": "str", "required": True, "no_log": True},
 }
 
 
@@ -242,6 +281,7 @@ def main() -> None:
             "secrets": {"type": "dict", "no_log": True},
             "files": {"type": "dict"},
             "proxy": {"type": "dict", "no_log": True, "options": {"http": {"type": "str"}, "https": {"type": "str"}}},
+            "logins": {"type": "list", "elements": "dict", "default": [], "options": LOGIN_OPTIONS},
             "take_over": {"type": "str"},
         },
         required_if=[

@@ -1,0 +1,102 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The images of a node's document, with the engine that keeps them and the registries they come from.
+
+Private to the collection.
+"""
+
+from __future__ import annotations
+
+import platform
+from typing import Any, Dict, NamedTuple
+
+from ansible_collections.ascend.fleet.plugins.module_utils import _image_detect, _image_history, _node_images
+from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import EngineReader
+from ansible_collections.ascend.fleet.plugins.module_utils._image_bring import RETRIES, Bringer
+from ansible_collections.ascend.fleet.plugins.module_utils._image_engine import ImageEngine, Progress
+from ansible_collections.ascend.fleet.plugins.module_utils._image_sources import Sources
+from ansible_collections.ascend.fleet.plugins.module_utils._system import System
+
+Json = Dict[str, Any]
+
+
+class Looked(NamedTuple):
+    engine: ImageEngine | None
+    seen: dict[str, _node_images.Seen]
+
+
+class AboutImages(NamedTuple):
+    actions: list[Json]
+    findings: list[Json]
+    lines: list[Json]
+
+
+NOTHING = AboutImages([], [], [])
+
+
+class ImageScope:
+    def __init__(self, system: System, artefacts: Json, host: Json, logins: list[Json], reader: EngineReader) -> None:
+        self._system = system
+        self._reader = reader
+        self._files: Json = host["files"]
+        self._images: list[Json] = artefacts["images"]
+        self._registries: list[Json] = artefacts.get("registries") or []
+        self._store: Json = artefacts.get("image_store") or {}
+        self._sources = _sources(self._registries, host, logins)
+        self._seconds: dict[str, float] = {}
+
+    @property
+    def on_docker(self) -> bool:
+        """Whether the document leaves no choice."""
+        return _image_detect.is_docker(self._store)
+
+    def look(self, engine_there: bool) -> Looked:
+        engine = self._engine() if engine_there else None
+        return Looked(engine, _node_images.observe(self._images, engine, self._sources, platform.machine()))
+
+    def plan(self, looked: Looked, npu: Json | None, engine_coming: str | None, unseen: str | None) -> AboutImages:
+        engine, seen = looked
+        actions = _node_images.plan(self._images, seen, engine_coming, unseen)
+        if self.on_docker:
+            actions = _node_images.authorities(self._registries, self._system, self._files) + actions
+        if engine and self._store.get("prune"):
+            history = _image_history.read(self._system)
+            actions = actions + _node_images.removals(history, engine.images(), seen)
+        findings: list[Json] = []
+        if actions or any(one.problem for one in seen.values()):
+            chips = npu or {}
+            free = _node_images.free_bytes(self._system, engine) if engine else None
+            machine = _node_images.Machine(platform.machine(), chips.get("soc"), chips.get("driver_version"), free)
+            findings = _node_images.findings(self._images, seen, machine)
+        return AboutImages(actions, findings, _node_images.lines(self._images, seen, engine, self._seconds))
+
+    def apply(self, actions: list[Json], progress: Progress) -> None:
+        if not actions:
+            return
+        owners = {image["reference"]: image["services"] for image in self._images}
+        bringer = Bringer(self._system, self._engine(), self._sources, self._store.get("retries", RETRIES))
+        for act in actions:
+            bringer.carry_out(act, self._files, owners.get(act["target"], []), progress)
+        self._seconds = bringer.seconds
+
+    def lines(self) -> list[Json]:
+        """What the engine has now; the registries have been asked already."""
+        engine = self._engine()
+        wanted = [dict(image, check=None) for image in self._images]
+        seen = _node_images.observe(wanted, engine, self._sources, platform.machine())
+        return _node_images.lines(wanted, seen, engine, self._seconds)
+
+    def _engine(self) -> ImageEngine:
+        return _image_detect.engine(self._system, self._reader, self._store)
+
+
+def _sources(registries: list[Json], host: Json, logins: list[Json]) -> Sources:
+    bundle = (host.get("ca_bundle") or {}).get("path")
+    return Sources(
+        {row["address"]: row for row in registries},
+        {row["address"]: row for row in logins},
+        tuple(host["files"][path] for path in [bundle] if path in host["files"]),
+        host["files"],
+        host["engine"]["proxy"],
+    )
