@@ -93,7 +93,7 @@ def converge(want: Want, check_mode: bool) -> Json:
     manifest = seen.manifest
     if steps.refresh and not check_mode:
         manifest = manifest._replace(sources=seen.sources)
-        _package_manifest.write(want.dest, manifest)
+        _package_manifest.write_origin(want.dest, manifest)
     return _result(want, seen, manifest, steps)
 
 
@@ -179,7 +179,7 @@ def _apply(want: Want) -> tuple[Seen, Plan, Manifest, bool]:
             views = [view for view, _sum in opened.hashes]
             sums = _package_write.write(opened.trees, stage, views, want.workers, lock.beat)
             _verify_hashes(opened.hashes, sums)
-            manifest = _manifest(opened)
+            manifest = _manifest(want, opened)
             _package_manifest.write(stage, manifest)
             if not lock.is_mine():
                 raise FleetError(
@@ -205,7 +205,7 @@ def _predict(want: Want, seen: Seen) -> Manifest:
     _verify_hashes(
         opened.hashes, _package_write.digests([view for view, _sum in opened.hashes], want.workers, _no_beat)
     )
-    return _manifest(opened)
+    return _manifest(want, opened)
 
 
 def _open(want: Want, seen: Seen, beat: _parallel.Beat) -> Opened:
@@ -216,6 +216,7 @@ def _open(want: Want, seen: Seen, beat: _parallel.Beat) -> Opened:
     entries = {one.name: one for one in _package_zip.directory(outer, want.limits)} if outer else {}
     used = [outer] if outer else []
     trees, parts, hashes = [], [], []
+    version = ""
     for part in want.parts:
         name = choice.alone.get(part.kind)
         if name:
@@ -229,12 +230,13 @@ def _open(want: Want, seen: Seen, beat: _parallel.Beat) -> Opened:
         members = _selected(_package_zip.directory(view, want.limits), part, view.label)
         _refuse_unfit(want, [f"{part.kind}/{one.name}" for one in members])
         trees.append(_package_write.tree(view, part.kind, members))
-        parts.append(Part(part.kind, name.file, name.version, part.match, part.include, part.sha256))
+        parts.append(Part(part.kind, name.file, part.match, part.include))
+        version = name.version
         hashes += [(view, part.sha256)] if part.sha256 else []
         beat()
     if want.sha256:
         hashes.append((_whole(want, used), want.sha256))
-    return Opened(parts[0].version, trees, parts, _noted(want, seen.sources), hashes)
+    return Opened(version, trees, parts, _noted(want, seen.sources), hashes)
 
 
 def _selected(members: list[_package_zip.Member], part: Wanted, label: str) -> list[_package_zip.Member]:
@@ -318,9 +320,8 @@ def _refuse_sums(want: Want, manifest: Manifest | None) -> None:
     """What was unpacked was verified against a digest then; another one now means another package."""
     if manifest is None:
         return
-    noted = {part.kind: part.sha256 for part in manifest.parts}
     for part in want.parts:
-        known = noted.get(part.kind)
+        known = manifest.verified.get(part.kind)
         if part.sha256 and known and part.sha256.lower() != known.lower():
             raise _wrong_sum(f"part {part.kind} of {want.dest}", part.sha256, known)
     for source in manifest.sources:
@@ -330,8 +331,7 @@ def _refuse_sums(want: Want, manifest: Manifest | None) -> None:
 
 def _unverified(want: Want, manifest: Manifest) -> list[str]:
     """Digests that nobody has compared with what is there."""
-    known = {part.kind: part.sha256 for part in manifest.parts}
-    labels = [part.kind for part in want.parts if part.sha256 and not known.get(part.kind)]
+    labels = [part.kind for part in want.parts if part.sha256 and part.kind not in manifest.verified]
     if want.sha256 and not any(source.sha256 for source in manifest.sources):
         labels.append(", ".join(source.name for source in manifest.sources))
     return [f"the sha256 of {label} was not compared yet" for label in labels]
@@ -366,8 +366,10 @@ def _room(want: Want, opened: Opened) -> None:
     _package_write.check_space(folder, sum(size for size, _count in needs), sum(count for _size, count in needs))
 
 
-def _manifest(opened: Opened) -> Manifest:
-    return Manifest(opened.version, opened.sources, opened.parts, _package_manifest.files(opened.trees))
+def _manifest(want: Want, opened: Opened) -> Manifest:
+    verified = {part.kind: part.sha256 for part in want.parts if part.sha256}
+    files = _package_manifest.files(opened.trees)
+    return Manifest(opened.version, opened.parts, files, opened.sources, verified)
 
 
 def _result(want: Want, seen: Seen, manifest: Manifest, steps: Plan) -> Json:
@@ -397,11 +399,12 @@ def _result(want: Want, seen: Seen, manifest: Manifest, steps: Plan) -> Json:
 
 
 def _summary(manifest: Manifest) -> str:
-    lines = [f"version {manifest.version} from {', '.join(source.name for source in manifest.sources)}\n"]
+    lines = [f"version {manifest.version}\n"]
     for part in manifest.parts:
         own = [facts for name, facts in manifest.files.items() if name.startswith(part.kind + "/")]
         size = sum(facts[0] for facts in own if len(facts) > 1)
-        lines.append(f"{_told(part.kind, part.match, part.include)}: {len(own)} files, {size} bytes\n")
+        told = _told(part.kind, part.match, part.include)
+        lines.append(f"{told} of {part.file}: {len(own)} files, {size} bytes\n")
     return "".join(lines)
 
 

@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How long ascendcloud_package takes beside ansible.builtin.unarchive and bsdtar, and how much memory, as JSON.
 
-A package of 0.7 GB is made: an outer zip that holds three zips, of large binaries and of thousands of small files. Each
-way then unpacks all of it, in turns: the module in one task; unarchive in one task for the outer zip and one for each zip
-in it; bsdtar likewise, by itself without Ansible. A second run of each follows on what is there. Aims: the first run takes
-at most 0.4 of unarchive's time, the second one 0.25, and memory does not grow with the package.
+A package of 0.7 GB is made: an outer zip that holds three zips, of large binaries and of thousands of small files.
+Each way then unpacks all of it, in turns: the module in one task; unarchive in one task for the outer zip and one for
+each zip in it; bsdtar likewise, by itself without Ansible. A second run of each follows on what is there. Aims: the
+first run takes at most 0.4 of unarchive's time, the second one 0.25, and memory does not grow with the package.
 """
 
 from __future__ import annotations

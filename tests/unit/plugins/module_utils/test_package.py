@@ -46,7 +46,7 @@ class Place:
         return _package.converge(ascendcloud_package.wanted({**DEFAULTS, **places, **options}), check)
 
     def tree(self) -> dict[str, bytes]:
-        files = [path for path in self.dest.rglob("*") if path.is_file() and path.name != ".ascend-package.json"]
+        files = [path for path in self.dest.rglob("*") if path.is_file() and not path.name.startswith(".")]
         return {str(path.relative_to(self.dest)): path.read_bytes() for path in files}
 
     def facts(self) -> dict[Path, tuple[int, int]]:
@@ -127,6 +127,17 @@ def test_a_second_run_verifies_and_changes_nothing(place):
         assert (again["changed"], again["reasons"]) == (False, [])
         assert again["diff"]["before"] == again["diff"]["after"]
         assert place.facts() == facts
+
+
+def test_the_manifest_is_the_same_wherever_the_package_was_unpacked(tmp_path):
+    manifests = []
+    for name, seconds in (("n1", 1), ("n2", 2)):
+        (tmp_path / name).mkdir()
+        place = Place(tmp_path / name)
+        os.utime(packages.outer(place.packages), (seconds, seconds))
+        place.run(WAN)
+        manifests.append((place.dest / ".ascend-package.json").read_bytes())
+    assert manifests[0] == manifests[1]
 
 
 def test_check_mode_tells_what_the_run_does_and_writes_nothing(place):
