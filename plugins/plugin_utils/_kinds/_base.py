@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.ascend.fleet.plugins.module_utils._container_spec import FORBIDDEN_TARGET, hides
+from ansible_collections.ascend.fleet.plugins.module_utils._probe_values import RANDOM
 from ansible_collections.ascend.fleet.plugins.plugin_utils._options import Flaw, Options
 
 HIDES_IMAGE = f"lies over {FORBIDDEN_TARGET}, where a mount hides the image's own files"
@@ -20,6 +21,7 @@ OWN_VARIABLES = {
     "ASCEND_RT_VISIBLE_DEVICES": "The cards of npus are exported as seen inside the container.",
     "ASCEND_VISIBLE_DEVICES": "The cards of npus are mounted by the collection.",
 }
+CAPTURED = re.compile(r"^[a-z][a-z0-9_]*$")
 CARD_DEVICE = re.compile(r"^/dev/v?davinci\d")
 
 Entry = Mapping[str, Any]
@@ -30,6 +32,8 @@ class Settings:
     """What a kind may know of the host beside the entry."""
 
     ready_timeout: int = 600
+    sha256: Callable[[str], str] = str
+    """Digest of a file of the controller, or of what lies in a folder."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,8 @@ class Parts:
     """Check id, key and message of what is worth a warning."""
     bake: Bake | None = None
     """Given when the image of the entry is only the base of the service's own."""
+    models: list[dict[str, Any]] = field(default_factory=list)
+    """Models beside that of the common key, as the document names them."""
 
 
 Compiler = Callable[[Entry, Settings], Parts]
@@ -195,19 +201,26 @@ def _implied(given: Mapping[str, Any]) -> str | None:
 
 
 def _given_step(item: Mapping[str, Any]) -> dict[str, Any]:
-    return {**step(item["method"], item["path"], item["body"]), **_expectations(item)}
+    if item["command"]:
+        return {"command": item["command"], "timeout": item["timeout"]}
+    if item["forbid"]:
+        return {"forbid": item["forbid"]}
+    asked = step(item["method"], item["path"], item["body"], _rules(item["expect"]))
+    asked.update(status=item["status"], headers=item["headers"], timeout=item["timeout"])
+    asked.update({key: item[key] for key in ("until", "capture", "tell") if item[key]})
+    return {**asked, "reject": _rules(item["reject"])} if item["reject"] else asked
 
 
-def _expectations(item: Mapping[str, Any]) -> dict[str, Any]:
-    expect = []
-    for wanted in item["expect"]:
-        if wanted["contains"] is not None:
-            expect.append({"contains": wanted["contains"]})
-        elif wanted["equals"] is not None:
-            expect.append({"path": wanted["path"], "equals": wanted["equals"]})
+def _rules(given: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    rules: list[dict[str, Any]] = []
+    for rule in given:
+        if rule["contains"] is not None:
+            rules.append({"contains": rule["contains"]})
+        elif rule["equals"] is not None:
+            rules.append({"path": rule["path"], "equals": rule["equals"]})
         else:
-            expect.append({"path": wanted["path"], "type": wanted["type"], "non_empty": wanted["non_empty"]})
-    return {"status": item["status"], "headers": item["headers"], "timeout": item["timeout"], "expect": expect}
+            rules.append({"path": rule["path"], "type": rule["type"], "non_empty": rule["non_empty"]})
+    return rules
 
 
 def common_flaws(entry: Entry) -> Iterator[Flaw]:
@@ -290,10 +303,26 @@ def _probe_flaws(entry: Entry) -> Iterator[Flaw]:
                 f"Use type {wanted}, or leave it out.",
             )
     for number, item in enumerate(given["steps"] or []):
-        for index, wanted in enumerate(item["expect"]):
-            where = f"probe.steps[{number}].expect[{index}]"
-            told = [key for key in ("type", "equals", "contains") if wanted[key] is not None]
-            if len(told) != 1:
-                yield Flaw(where, told, "does not say exactly one thing", "Give one of type, equals and contains.")
-            elif told != ["contains"] and not wanted["path"]:
-                yield Flaw(f"{where}.path", None, "is missing", "Give the dotted path of the value in the reply.")
+        yield from _step_flaws(f"probe.steps[{number}]", item)
+
+
+def _step_flaws(where: str, item: Mapping[str, Any]) -> Iterator[Flaw]:
+    kinds = [key for key in ("path", "command", "forbid") if item[key]]
+    if len(kinds) != 1:
+        yield Flaw(where, None, "does not ask exactly one thing", "Give one of path, command and forbid.")
+    for name in item["capture"]:
+        if not CAPTURED.match(name) or name == RANDOM:
+            remedy = f"Use small letters, digits and _; {RANDOM} has a meaning already."
+            yield Flaw(f"{where}.capture.{name}", name, "is no name for a value", remedy)
+    for key in ("expect", "reject"):
+        yield from _rule_flaws(f"{where}.{key}", item[key])
+
+
+def _rule_flaws(key: str, rules: Sequence[Mapping[str, Any]]) -> Iterator[Flaw]:
+    for index, wanted in enumerate(rules):
+        where = f"{key}[{index}]"
+        told = [key for key in ("type", "equals", "contains") if wanted[key] is not None]
+        if len(told) != 1:
+            yield Flaw(where, told, "does not say exactly one thing", "Give one of type, equals and contains.")
+        elif told != ["contains"] and not wanted["path"]:
+            yield Flaw(f"{where}.path", None, "is missing", "Give the dotted path of the value in the reply.")

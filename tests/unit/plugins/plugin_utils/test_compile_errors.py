@@ -159,6 +159,21 @@ WEB_CASES: list[tuple[str, dict[str, Any], tuple[str, str, str, str]]] = [
         ("probe.steps[0].expect[0]", "[]", "does not say exactly one thing", "one of type, equals and contains"),
     ),
     (
+        "probe-step-of-two-kinds",
+        {"probe": {"steps": [{"path": "/", "forbid": ["failed"]}]}},
+        ("probe.steps[0]", "", "does not ask exactly one thing", "one of path, command and forbid"),
+    ),
+    (
+        "probe-rejects-nothing",
+        {"probe": {"steps": [{"path": "/", "reject": [{"path": "a"}]}]}},
+        ("probe.steps[0].reject[0]", "[]", "does not say exactly one thing", "one of type, equals and contains"),
+    ),
+    (
+        "probe-captures-random",
+        {"probe": {"steps": [{"path": "/", "capture": {"random": "a"}}]}},
+        ("probe.steps[0].capture.random", "random", "is no name for a value", "has a meaning already"),
+    ),
+    (
         "probe-method",
         {"probe": {"steps": [{"path": "/", "method": "get"}]}},
         ("probe.steps[0].method", "get", "is not among the choices", "GET"),

@@ -129,6 +129,21 @@ def test_probes(compile_inventory, web, given, kind, port):
     assert (probe["type"], probe["port"]) == (kind, port)
 
 
+def test_a_probe_that_submits_waits_and_looks_into_the_log(compile_inventory, web):
+    steps = [
+        {"path": "/jobs", "method": "POST", "capture": {"job": "id"}, "tell": ["why"]},
+        {"path": "/jobs/${job}", "until": {"timeout": 9}, "reject": [{"path": "state", "equals": "failed"}]},
+        {"command": "rm /tmp/x"},
+        {"forbid": ["(FAILED)"]},
+    ]
+    made = compile_inventory.service(web(probe={"steps": steps}))["probe"]["steps"]
+    assert made[0]["capture"] == {"job": "id"}
+    assert made[0]["tell"] == ["why"]
+    assert made[1]["until"] == {"timeout": 9, "interval": 1.0}
+    assert made[1]["reject"] == [{"path": "state", "equals": "failed"}]
+    assert made[2:] == [{"command": ["rm", "/tmp/x"], "timeout": 30}, {"forbid": ["(FAILED)"]}]
+
+
 def test_a_probe_with_expectations(compile_inventory, web):
     step = {
         "path": "/y",
