@@ -186,6 +186,7 @@ class Transfer:
         self.progress = progress or (lambda count: None)
         self.explain = explain or (lambda refused: None)
         self.cancelled = cancelled or threading.Event()
+        self.arrived: Callable[[Done], None] = lambda done: None
         self.received = 0
         self._lock = threading.Lock()
 
@@ -253,12 +254,16 @@ class Transfer:
         sums = _Sums(item)
         if offset:
             _hashing.feed(part, sums.hashes)
-        if not (offset and offset == item.size):
+        elif item.size == 0:
+            open(part, "ab").close()
+        if offset != item.size:
             offset = self._stream(item, part, offset, sums)
         problem = sums.problem(offset)
         if problem:
             raise _RestartError(FleetError("transfer-content", f"{item.path} of {shown(item.url)} {problem}."))
-        return self.staging.enter(item, part, offset, sums.sha256.hexdigest())
+        done = self.staging.enter(item, part, offset, sums.sha256.hexdigest())
+        self.arrived(done)
+        return done
 
     def _stream(self, item: Item, part: str, offset: int, sums: _Sums) -> int:
         headers = dict(item.headers)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import getpass
 import os
 import socket
+from typing import Any
 
 
 def current(pid: int | None = None) -> str:
@@ -27,3 +28,12 @@ def is_gone(owner: str) -> bool:
     except PermissionError:
         return False
     return False
+
+
+def dead_holder(result: dict[str, Any]) -> str | None:
+    """The run that holds the lease which a result names, when its process ran on this controller and has ended."""
+    for item in result.get("findings") or []:
+        if item["check"] == "lease-held":
+            holder = item["value"]
+            return str(holder["run_id"]) if is_gone(str(holder.get("owner") or "")) else None
+    return None
