@@ -13,6 +13,7 @@ from typing import Any, Callable
 from ansible_collections.ascend.fleet.plugins.module_utils import (
     _host_engine,
     _host_files,
+    _host_mounts,
     _metadata_block,
     _sdk_folder,
     _sysctl,
@@ -31,7 +32,7 @@ FIREWALL_COMES = "the engine's packages bring the firewall program"
 
 
 def observe(system: System, want: dict[str, Any], reader: EngineReader) -> dict[str, Any]:
-    units = _units.show(system)
+    units = _units.show(system, _host_mounts.units(want))
     engine = _host_engine.observe(system, want, reader, units)
     block = want["metadata_block"]
     observed_block = _metadata_block.observe(
@@ -47,6 +48,7 @@ def observe(system: System, want: dict[str, Any], reader: EngineReader) -> dict[
         "directories": _host_files.observe_directories(system, _host_files.wanted_directories(want)),
         "ca_bundle": _host_files.observe_ca(system, want.get("ca_bundle")),
         "mounts": _host_files.observe_mounts(system, want.get("wait_mounts") or []),
+        "storage": _host_mounts.observe(system, want, units or {}),
     }
 
 
@@ -74,7 +76,21 @@ def _under_slice(
     return found
 
 
+def observe_storage(system: System, want: dict[str, Any]) -> dict[str, Any]:
+    """Of everything that ``observe`` reads, only what concerns shared storage."""
+    return {
+        "directories": _host_files.observe_directories(system, _host_mounts.directories(want)),
+        "storage": _host_mounts.observe(system, want, _units.show(system, _host_mounts.units(want)) or {}),
+    }
+
+
 # --- plan
+
+
+def plan_storage(want: dict[str, Any], observed: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    mounts, against = _host_mounts.plan(want, observed["storage"])
+    folders, more = _host_files.plan_directories(_host_mounts.directories(want), observed["directories"])
+    return mounts + folders, against + more
 
 
 def plan(want: dict[str, Any], observed: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -82,6 +98,8 @@ def plan(want: dict[str, Any], observed: dict[str, Any]) -> tuple[list[dict[str,
     engine = observed["engine"]
     actions, findings = _host_engine.plan_install(want, engine)
     parts = [
+        # Before the directories, which may lie on what is mounted.
+        _host_mounts.plan(want, observed["storage"]),
         _host_files.plan_directories(_host_files.wanted_directories(want), observed["directories"]),
         _host_files.plan_ca(want.get("ca_bundle"), observed["ca_bundle"]),
         _sysctl.plan(want["forwarding"], observed["forwarding"]) if observed["forwarding"] else ([], []),
@@ -96,7 +114,10 @@ def plan(want: dict[str, Any], observed: dict[str, Any]) -> tuple[list[dict[str,
     findings += against
     if observed["sdk"]:
         actions += _sdk_folder.plan(want["sdk"], observed["sdk"])
-    findings += _host_files.mount_findings(observed["mounts"])
+    coming = {step["target"] for step in actions if step["action"] == "mount"}
+    findings += _host_files.mount_findings(
+        {path: there or path in coming for path, there in observed["mounts"].items()}
+    )
     return actions, findings
 
 
@@ -167,6 +188,7 @@ def removed(want: dict[str, Any]) -> dict[str, Any]:
         work_dir=None,
         ca_bundle=None,
         wait_mounts=[],
+        mounts=[],
     )
 
 
@@ -181,6 +203,11 @@ def apply(want: dict[str, Any], actions: list[dict[str, Any]], system: System, p
 
 def _packages(system: System, want: dict[str, Any], step: dict[str, Any]) -> None:
     raise FleetError("engine-missing", "The Docker Engine is not installed, and installing it is left to the role.")
+
+
+def _client(system: System, want: dict[str, Any], step: dict[str, Any]) -> None:
+    message = f"Nothing on the node mounts {step['target']}, and installing packages is left to the role."
+    raise FleetError("mount-failed", message, "Run the step prepare.", key="fleet_mounts", value=step["target"])
 
 
 def _write(system: System, want: dict[str, Any], step: dict[str, Any]) -> None:
@@ -226,6 +253,10 @@ _APPLY: dict[str, Step] = {
     **{name: _with_step(function) for name, function in _sysctl.APPLY.items()},
     **{name: _with_want(function) for name, function in _host_engine.APPLY.items()},
     "install_packages": _packages,
+    "install_mount_client": _client,
+    "write_mount": _with_step(_host_mounts.write),
+    "remove_mount": _with_step(_host_mounts.remove),
+    "mount": _host_mounts.mount,
     "create_directory": _with_step(_host_files.apply_directory),
     "set_directory": _with_step(_host_files.apply_directory),
     "write_ca": _write_ca,

@@ -10,6 +10,7 @@ import os
 import stat
 from typing import Any, NamedTuple
 
+from ansible_collections.ascend.fleet.plugins.module_utils import _host_mounts, _units
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, action, finding
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
@@ -44,7 +45,7 @@ def _directory(system: System, path: str) -> dict[str, Any] | None:
 
 
 def wanted_directories(host: dict[str, Any]) -> list[dict[str, Any]]:
-    named = list(host.get("directories") or [])
+    named = [*(host.get("directories") or []), *_host_mounts.directories(host)]
     if host["work_dir"] and host["work_dir"] not in [entry["path"] for entry in named]:
         named.insert(0, {"path": host["work_dir"], "owner": None, "group": None, "mode": None})
     return named
@@ -181,24 +182,11 @@ def _persistent(system: System, path: str, known: set[str]) -> bool:
     if path == "/":
         return True
     while path != "/":
-        names = [f"{folder}/{_unit_name(path)}" for folder in ("/etc/systemd/system", "/usr/lib/systemd/system")]
+        names = [f"{folder}/{_units.escaped(path)}" for folder in ("/etc/systemd/system", "/usr/lib/systemd/system")]
         if path in known or any(system.exists(f"{name}{kind}") for name in names for kind in (".mount", ".automount")):
             return True
         path = os.path.dirname(path)
     return False
-
-
-def _unit_name(path: str) -> str:
-    """The name systemd gives to the mount unit of a path."""
-    escaped = []
-    for index, character in enumerate(path.strip("/")):
-        if character == "/":
-            escaped.append("-")
-        elif (character.isalnum() and character.isascii()) or character in ":_" or (character == "." and index):
-            escaped.append(character)
-        else:
-            escaped += [f"\\x{byte:02x}" for byte in character.encode()]
-    return "".join(escaped)
 
 
 def mount_findings(observed: dict[str, bool]) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils import (
     _node_secrets,
     _node_services,
     _reach,
+    _node_storage,
 )
 from ansible_collections.ascend.fleet.plugins.module_utils._container_engine import EngineDefaults, is_running
 from ansible_collections.ascend.fleet.plugins.module_utils._container_plan import plan_container
@@ -64,6 +65,10 @@ class Node:
         with ThreadPoolExecutor(max_workers=3) as pool:
             # npu-smi and the peers take their time elsewhere; host and engine are read meanwhile.
             npus = pool.submit(_node_npus.read, self.system, self.document, self.scope)
+        dead = _node_storage.findings(self.system, self.document)
+        if dead:
+            # Any look at what lies there would hang.
+            return NodePlan([], dead, [], [], [], {"npu": None, "engine": None})
             reach = pool.submit(_reach.check, pairs)
             actions, findings, host = self._plan_host()
             containers, unavailable = self._containers()
@@ -111,6 +116,8 @@ class Node:
         findings = findings + _host.host_network_findings(observed, on_host_network)
         if not self.interrupting:
             actions = [act for act in actions if not act["interrupts"]]
+        if self.scope == {"mounts"}:
+            return (*_host.plan_storage(self.host, _host.observe_storage(self.system, self.host)), {})
         return actions, findings, observed
 
     def _containers(self) -> tuple[dict[str, Json], EngineUnavailable | None]:

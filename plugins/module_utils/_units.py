@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import Any
+from typing import Any, Sequence
 
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
@@ -56,9 +56,9 @@ PROPERTIES = (
 # --- reading
 
 
-def show(system: System) -> dict[str, dict[str, str]] | None:
+def show(system: System, more: Sequence[str] = ()) -> dict[str, dict[str, str]] | None:
     """State of the units by name, in one call; None where systemd does not run."""
-    units = [DOCKER, BLOCK, DRIVER, SLICE]
+    units = [DOCKER, BLOCK, DRIVER, SLICE, *more]
     result = system.run(["systemctl", "show", "--property=" + ",".join(PROPERTIES), *units], timeout=20)
     return parse_show(result.out) if result.rc == 0 else None
 
@@ -118,6 +118,19 @@ def command_line(system: System, unit: dict[str, str]) -> list[str]:
         else:
             argv.append(re.sub(r"\$\{(\w+)\}", lambda found: variables.get(found.group(1), ""), word))
     return argv
+
+
+def escaped(path: str) -> str:
+    """A path as systemd writes it into the name of a unit."""
+    escaped = []
+    for index, character in enumerate(path.strip("/")):
+        if character == "/":
+            escaped.append("-")
+        elif (character.isalnum() and character.isascii()) or character in ":_" or (character == "." and index):
+            escaped.append(character)
+        else:
+            escaped += [f"\\x{byte:02x}" for byte in character.encode()]
+    return "".join(escaped)
 
 
 def _split(text: str) -> list[str]:

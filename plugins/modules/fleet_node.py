@@ -39,11 +39,12 @@ options:
     default: observe
   scope:
     description:
-      - The parts to observe and apply, of V(host), V(images), V(services) and V(probes).
+      - The parts to observe and apply, of V(host), V(mounts), V(images), V(services) and V(probes).
+      - V(mounts) is the part of V(host) that is about shared storage, for use alone.
       - V(probes) asks every service for its answer; it changes nothing.
     type: list
     elements: str
-    choices: [host, images, services, probes]
+    choices: [host, mounts, images, services, probes]
     default: [host, images, services]
   interrupting:
     description:
@@ -269,7 +270,7 @@ def main() -> None:
             "scope": {
                 "type": "list",
                 "elements": "str",
-                "choices": ["host", "images", "services", "probes"],
+                "choices": ["host", "mounts", "images", "services", "probes"],
                 "default": ["host", "images", "services"],
             },
             "interrupting": {"type": "bool", "default": True},

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _soc
@@ -16,6 +16,7 @@ from ansible_collections.ascend.fleet.plugins.plugin_utils._merge import VARIABL
 from ansible_collections.ascend.fleet.plugins.plugin_utils._options import Flaw
 
 PREFIX = "fleet_"
+SYSTEM_PATHS = ("/bin/", "/boot/", "/dev/", "/etc/", "/lib/", "/proc/", "/run/", "/sbin/", "/sys/", "/usr/")
 ALIASES = {"npus_expected": "fleet_npus_expected"}
 CA_BUNDLE = f"{STATE_DIR}/ca-bundle.pem"
 SDK_FOLDER = f"{STATE_DIR}/sdk"
@@ -56,6 +57,14 @@ REFINED_PARTS: dict[str, dict[str, dict[str, Any]]] = {
         "address": {
             "pattern": r"^[A-Za-z0-9.-]+(:[0-9]{1,5})?$",
             "expects": "a registry's host[:port], without http:// and path",
+    "fleet_mounts": {
+        "path": {"type": "path"},
+        "source": {"pattern": r"^[^\s,]+$", "expects": "a source such as 192.0.2.20:/share, without blanks and commas"},
+        "type": {"pattern": r"^[a-z0-9]+(\.[a-z0-9]+)?$", "expects": "a type such as nfs"},
+        "options": {"elements": {"type": "str", "pattern": r"^[^\s,]+$", "expects": "one option, such as vers=3"}},
+        "timeout": {"min": 1, "max": 300},
+        "mount_timeout": {"min": 1, "max": 3600},
+    },
         }
     },
     "fleet_proxy": {
@@ -73,6 +82,10 @@ def options() -> dict[str, dict[str, Any]]:
     """The variables of role ``fleet`` with their finer types."""
     found: dict[str, dict[str, Any]] = {}
     for name, option in _data.specification().items():
+# NFS that waits for its server rather than fail a read. With nolock a lock holds on its own node only.
+NFS_OPTIONS = ["vers=3", "hard", "nolock", "noresvport", "timeo=600", "retrans=2", "nosuid", "nodev"]
+OPTIONS = {"nfs": NFS_OPTIONS, "nfs4": ["hard", "timeo=600", "retrans=2", "nosuid", "nodev"]}
+NETWORK = ["_netdev", "nosuid", "nodev"]
         found[name] = {**option, **REFINED.get(name, {})}
         parts = REFINED_PARTS.get(name)
         if parts:
@@ -127,12 +140,24 @@ def _batch(value: Any) -> Iterator[Flaw]:
     sizes = value if isinstance(value, list) else [value]
     for size in sizes:
         if isinstance(size, bool) or not BATCH.match(str(size)) or str(size) == "0%":
+    yield from _mounts(settings["fleet_mounts"])
             yield Flaw(
                 "fleet_batch", size, "is no batch size", "Write a number of nodes, a percentage, or a list of these."
             )
     if not sizes:
         yield Flaw(
             "fleet_batch", value, "is an empty list", "Write a number of nodes, a percentage, or a list of these."
+def _mounts(mounts: Sequence[Mapping[str, Any]]) -> Iterator[Flaw]:
+    seen: set[str] = set()
+    for index, mount in enumerate(mounts):
+        where, path = f"fleet_mounts[{index}].path", mount["path"]
+        if path in seen:
+            yield Flaw(where, path, "is mounted twice", "Name each path once.")
+        elif path == "/" or f"{path}/".startswith(SYSTEM_PATHS):
+            yield Flaw(where, path, "belongs to the system", "Mount the storage elsewhere, such as /mnt/sfs_turbo.")
+        seen.add(path)
+
+
         )
 
 
@@ -190,9 +215,15 @@ def _daemon(settings: Mapping[str, Any]) -> dict[str, Any]:
         # Other drivers know neither option and would keep the engine from starting.
         del daemon["log-opts"]
     daemon = _merged(daemon, given)
+        "mounts": [_mount(mount) for mount in settings["fleet_mounts"]],
     insecure = [registry["address"] for registry in settings["fleet_registries"] if registry["insecure"]]
     if insecure:
         daemon["insecure-registries"] = sorted({*daemon.get("insecure-registries", []), *insecure})
+def _mount(mount: Mapping[str, Any]) -> dict[str, Any]:
+    given = mount["options"]
+    return {**mount, "options": OPTIONS.get(mount["type"], NETWORK) if given is None else given}
+
+
     return daemon
 
 

@@ -29,6 +29,7 @@ WANT = {
     "directories": [],
     "ca_bundle": None,
     "wait_mounts": [],
+    "mounts": [],
 }
 
 

@@ -261,6 +261,7 @@ def test_the_host_part_of_an_empty_inventory(compile_inventory):
         "directories": [{"path": "/var/lib/ascend-fleet/work", "owner": None, "group": None, "mode": "0755"}],
         "ca_bundle": None,
         "wait_mounts": [],
+        "mounts": [],
     }
 
 
@@ -361,7 +362,9 @@ def test_artefacts_name_their_services(compile_inventory, chat, web, tmp_path):
         web(name="gone", state="absent", image="c"),
     ]
     artefacts = compile_inventory.document({"fleet_services": entries})["artefacts"]
-    assert artefacts["images"] == [
+    keys = ("reference", "digest", "archive", "services")
+    assert {image["check"] for image in artefacts["images"]} == {"always"}
+    assert [{key: image[key] for key in keys} for image in artefacts["images"]] == [
         {"reference": "reg:5000/vllm:1", "digest": None, "archive": None, "services": ["chat-0", "chat-1"]},
         {
             "reference": "reg:5000/a:1",
@@ -435,10 +438,9 @@ def test_a_third_kind_is_checked_like_the_others(compile_inventory, entry, key, 
 
 
 def test_jobs_have_variables_and_kinds_of_their_own(compile_inventory):
-    kinds = {"dummy": dummy_kind(family="job")}
-    entry = {"name": "third", "kind": "dummy", "image": "d:1"}
-    assert compile_inventory({"n1": {"fleet_jobs_x": [entry]}}, kinds=kinds).errors == []
-    compiled = compile_inventory({"n1": {"fleet_services": [entry]}}, kinds=kinds)
+    entry = {"name": "third", "kind": "job", "image": "d:1"}
+    assert compile_inventory({"n1": {"fleet_jobs_x": [entry]}}).errors == []
+    compiled = compile_inventory({"n1": {"fleet_services": [entry]}})
     assert [(e["key"], e["remedy"]) for e in compiled.errors] == [("kind", "Move the entry to a fleet_jobs variable.")]
 
 
@@ -472,3 +474,35 @@ def test_the_document_of_a_node_does_not_depend_on_the_others(compile_inventory,
     hosts = {"n1": {"fleet_services": [web()]}, "n2": {"fleet_services": [web(port=1)]}}
     whole = compile_inventory(hosts)
     assert compile_inventory(hosts, limit=["n2"]).documents["n2"] == whole.documents["n2"]
+
+
+# Shared storage
+
+
+def test_storage_has_the_options_of_its_type(compile_inventory):
+    mounts = [
+        {"path": "/mnt/sfs_turbo", "source": "192.0.2.20:/"},
+        {"path": "/mnt/own", "source": "192.0.2.21:/x", "options": ["ro"]},
+        {"path": "/mnt/ssh", "source": "store:/x", "type": "fuse.sshfs"},
+        {"path": "/srv/models"},
+    ]
+    found = compile_inventory.document({"fleet_mounts": mounts})["host"]["mounts"]
+    assert [mount["options"][0] for mount in found[:3]] == ["vers=3", "ro", "_netdev"]
+    assert "hard" in found[0]["options"]
+    assert [mount["source"] for mount in found] == ["192.0.2.20:/", "192.0.2.21:/x", "store:/x", None]
+
+
+@pytest.mark.parametrize(
+    ("mounts", "key"),
+    [
+        ([{"path": "/mnt/a"}, {"path": "/mnt/a/"}], "fleet_mounts[1].path"),
+        ([{"path": "/"}], "fleet_mounts[0].path"),
+        ([{"path": "/usr/share"}], "fleet_mounts[0].path"),
+        ([{"source": "192.0.2.20:/"}], "fleet_mounts[0].path"),
+        ([{"path": "/mnt/a", "source": "a b"}], "fleet_mounts[0].source"),
+        ([{"path": "/mnt/a", "source": "x:/", "options": ["vers=3,ro"]}], "fleet_mounts[0].options[0]"),
+    ],
+)
+def test_storage_that_cannot_be_meant_is_refused(compile_inventory, mounts, key):
+    compiled = compile_inventory({"n1": {"fleet_mounts": mounts}})
+    assert [error["key"] for error in compiled.errors] == [key]
