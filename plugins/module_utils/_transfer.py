@@ -17,8 +17,9 @@ import random
 import shutil
 import ssl
 import threading
+import time
 import urllib.request
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Iterable, NamedTuple, Sequence, Tuple
 from urllib.parse import urlsplit
 
@@ -186,6 +187,7 @@ class Transfer:
         self.progress = progress or (lambda count: None)
         self.explain = explain or (lambda refused: None)
         self.cancelled = cancelled or threading.Event()
+        self._failed = threading.Event()
         self.arrived: Callable[[Done], None] = lambda done: None
         self.received = 0
         self._lock = threading.Lock()
@@ -196,15 +198,22 @@ class Transfer:
         check_space(self.staging.folder, self.staging.missing_bytes(items))
         order = sorted(items, key=lambda item: -(item.size or 0))
         with ThreadPoolExecutor(self.limits.parallel) as pool:
-            futures = [pool.submit(self.fetch, item) for item in order]
-            finished, _rest = wait(futures, return_when=FIRST_EXCEPTION)
-            errors = [future.exception() for future in finished if future.exception()]
-            if errors:
-                self.cancelled.set()
-        errors += [future.exception() for future in futures if future not in finished and future.exception()]
+            futures = [pool.submit(self._one_of_many, item) for item in order]
+        errors = [future.exception() for future in futures]
         for error in sorted(filter(None, errors), key=lambda error: isinstance(error, CancelledError)):
             raise error
         return [self.staging.done[item.path] for item in items]
+
+    def _one_of_many(self, item: Item) -> Done:
+        try:
+            return self.fetch(item)
+        except BaseException:
+            self._failed.set()
+            raise
+
+    def _check(self) -> None:
+        if self.cancelled.is_set() or self._failed.is_set():
+            raise CancelledError()
 
     def fetch(self, item: Item) -> Done:
         """One file, verified and in its place."""
@@ -212,6 +221,7 @@ class Transfer:
             return self.staging.done[item.path]
         attempt, fresh = 0, False
         while True:
+            self._check()
             before = length_of(self.staging.part(item))
             try:
                 return self._attempt(item)
@@ -238,8 +248,10 @@ class Transfer:
         return longest * (0.5 + random.random() / 2)
 
     def _pause(self, seconds: float) -> None:
-        if self.cancelled.wait(seconds):
-            raise CancelledError()
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self._check()
+            self._failed.wait(min(1.0, seconds))
 
     def _attempt(self, item: Item) -> Done:
         part = self.staging.part(item)
@@ -293,8 +305,7 @@ class Transfer:
         view = memoryview(bytearray(NETWORK_BUFFER))
         content_type = answer.headers.get("Content-Type") or ""
         while True:
-            if self.cancelled.is_set():
-                raise CancelledError()
+            self._check()
             count = answer.readinto(view)
             if not count:
                 break

@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
 from ansible_collections.ascend.fleet.plugins.module_utils._system import run_process
 from ansible_collections.ascend.fleet.plugins.module_utils._transfer import Item
-from ansible_collections.ascend.fleet.plugins.module_utils._transfer_http import Client, shown
+from ansible_collections.ascend.fleet.plugins.module_utils._transfer_http import Client, origin_of, shown
 
 LFS_JSON = "application/vnd.git-lfs+json"
 POINTER = re.compile(
@@ -84,16 +84,19 @@ def _batch(url: str, pointers: list[tuple[str, str, int]], headers: dict[str, st
             f"{base}/info/lfs/objects/batch", {**headers, "Accept": LFS_JSON, "Content-Type": LFS_JSON}, wanted
         )
         by_oid = {one["oid"]: one for one in answer["objects"]}
-        items += [_large(path, oid, size, by_oid.get(oid) or {}, url) for path, oid, size in some]
+        items += [_large(path, oid, size, by_oid.get(oid) or {}, url, headers) for path, oid, size in some]
     return items
 
 
-def _large(path: str, oid: str, size: int, found: dict[str, Any], url: str) -> Item:
+def _large(path: str, oid: str, size: int, found: dict[str, Any], url: str, headers: dict[str, str]) -> Item:
     download = (found.get("actions") or {}).get("download")
     if not download:
         why = (found.get("error") or {}).get("message") or "it is not there"
         raise FleetError("transfer-refused", f"{shown(url)} does not give the large file {path}: {why}.", value=path)
-    return Item(path, download["href"], size, oid, None, tuple((download.get("header") or {}).items()))
+    given = download.get("header") or {}
+    if not given and origin_of(download["href"]) == origin_of(url):
+        given = headers
+    return Item(path, download["href"], size, oid, None, tuple(given.items()))
 
 
 class _Git:

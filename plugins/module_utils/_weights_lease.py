@@ -100,7 +100,7 @@ class Lease:
         self._ended.set()
         if self._thread:
             self._thread.join()
-        if self._number is not None and not self.lost.is_set():
+        if self._number is not None:
             self._unlink(self._number)
         self._number = None
 
