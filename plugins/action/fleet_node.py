@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import finding
@@ -24,10 +25,14 @@ RECONNECT_SECONDS = 120
 RECONNECT_PAUSE = 2
 CHANGING = ("apply", "remove")
 # What the node needs to know of a run.
+POLL = "poll"
 RUN_KEYS = ("id", "owner", "lease_seconds")
 # What a shell answers when the interpreter is not there or cannot be run.
 NO_INTERPRETER = (126, 127)
-SCOPES_WITH_SECRETS = {"services", "probes"}
+# A login that a command makes anew may expire while others wait for their turn.
+LOGINS_AT_MOST = 3
+SCOPES_WITH_SECRETS = {"services", "jobs", "probes"}
+DEFAULT_SCOPE = ("host", "images", "services")
 
 
 class ActionModule(ActionBase):
@@ -52,7 +57,8 @@ class ActionModule(ActionBase):
             args["secrets"] = _secrets(document)
         args["files"] = _files(document)
         args["proxy"] = self._proxy(document, task_vars)
-        if args.get("action", "observe") not in CHANGING or self._task.check_mode:
+        action, background = args.get("action", "observe"), args.pop("background", False)
+        if action not in (*CHANGING, POLL) or self._task.check_mode:
             return self._module(args, task_vars)
         result = self._patiently(args, task_vars)
         holder = _dead_holder(result)
@@ -64,7 +70,7 @@ class ActionModule(ActionBase):
             if pending["phase"] != shown:
                 shown = pending["phase"]
                 self._display.display(f"{host}: {shown}")
-            result = self._patiently({"action": "poll", "work": pending["work"], "wait": POLL_SECONDS}, task_vars)
+            result = self._patiently({"action": POLL, "work": pending["work"], "wait": POLL_SECONDS}, task_vars)
         return result
 
     def _proxy(self, document: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any] | None:
@@ -75,6 +81,8 @@ class ActionModule(ActionBase):
         return {key: given.get(key) for key in ("http", "https")}
 
     def _patiently(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        if boolean(background):
+            return result
         """A lost connection stops no work on the node; the same call joins it again."""
         deadline = time.monotonic() + RECONNECT_SECONDS
         while True:
@@ -97,14 +105,13 @@ class ActionModule(ActionBase):
     def _record(self, args: dict[str, Any], host: str, result: dict[str, Any]) -> None:
         run = args.get("run") or {}
         step = args.get("step")
-        if run.get("report_dir") and step:
+        if run.get("report_dir") and step and "pending" not in result:
             write_record(run["report_dir"], run["id"], step, host, result)
 
 
 def _secrets(document: dict[str, Any]) -> dict[str, str]:
-    wanted = [
-        secret for service in document.get("services", []) for secret in service["container"].get("secret_files", [])
-    ]
+    containers = [one["container"] for part in ("services", "jobs") for one in document.get(part, [])]
+    wanted = [secret for container in containers for secret in container.get("secret_files", [])]
     return {secret["id"]: read_secret(secret["source"]) for secret in wanted if secret.get("source")}
 
 

@@ -61,10 +61,13 @@ def with_images(document: Json, references: dict[str, str]) -> Json:
     }
     if not images:
         return document
-    services = [
-        dict(service, container=dict(service["container"], image=images[service["name"]]))
-        if service["name"] in images
-        else service
-        for service in document["services"]
-    ]
-    return dict(document, services=services)
+    return dict(
+        document,
+        **{
+            part: [
+                dict(one, container=dict(one["container"], image=images[one["name"]])) if one["name"] in images else one
+                for one in document[part]
+            ]
+            for part in ("services", "jobs")
+        },
+    )

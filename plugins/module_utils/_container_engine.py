@@ -23,6 +23,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils._container_spec impor
     spec_digest,
 )
 from ansible_collections.ascend.fleet.plugins.module_utils._document import (
+    LABEL_JOB,
     LABEL_KIND,
     LABEL_NPUS,
     LABEL_RUN,
@@ -84,6 +85,7 @@ def fleet_labels(spec: Spec) -> dict[str, str]:
         LABEL_SERVICE: spec["service"] or spec["name"],
         LABEL_KIND: spec["kind"],
         LABEL_NPUS: ",".join(str(card) for card in spec["npus"]),
+        **({LABEL_JOB: spec["job"]} if spec["job"] else {}),
     }
 
 

@@ -441,7 +441,7 @@ def normalise(options: dict[str, Any]) -> tuple[Spec, list[Finding]]:
     return spec, problems
 
 
-_FLEET_KEYS: dict[str, Any] = {"service": "", "kind": "container", "npus": []}
+_FLEET_KEYS: dict[str, Any] = {"service": "", "kind": "container", "npus": [], "job": ""}
 
 
 def settle(spec: Spec, exists: Callable[[str], bool]) -> Spec:

@@ -16,6 +16,7 @@ LOCK_FILE = STATE_DIR + "/lock"
 LEASE_FILE = STATE_DIR + "/lease.json"
 STATUS_DIR = STATE_DIR + "/status"
 SECRETS_DIR = STATE_DIR + "/secrets"
+JOBS_DIR = STATE_DIR + "/jobs"
 
 LABEL = "io.ascend.fleet."
 LABEL_SCHEMA = LABEL + "schema"
@@ -24,6 +25,7 @@ LABEL_KIND = LABEL + "kind"
 LABEL_NPUS = LABEL + "npus"
 LABEL_SPEC = LABEL + "spec"
 LABEL_RUN = LABEL + "run"
+LABEL_JOB = LABEL + "job"
 
 
 def digest(value: Any) -> str:

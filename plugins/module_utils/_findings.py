@@ -188,6 +188,11 @@ CHECKS: dict[str, Check] = {
         "A model of the catalogue takes no longer sequences than it is known to take on its cards.",
         "Lower max_model_len, give the service more cards, or ignore this where it is known to fit.",
     ),
+    "service-open": Check(
+        WARNING,
+        "A service without a login is reached from its node only.",
+        "Bind it to 127.0.0.1 and put a gateway with a login before it, or let only trusted addresses reach the port.",
+    ),
     "secret-in-env": Check(
         WARNING,
         "Nothing secret is in a container's environment, which docker inspect shows.",

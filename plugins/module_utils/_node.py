@@ -13,17 +13,20 @@ from ansible_collections.ascend.fleet.plugins.module_utils import (
     _host,
     _host_engine,
     _node_checks,
+    _node_jobs,
     _node_npus,
     _node_probe,
     _node_secrets,
     _node_services,
-    _reach,
     _node_storage,
+    _reach,
 )
 from ansible_collections.ascend.fleet.plugins.module_utils._container_engine import EngineDefaults, is_running
+from ansible_collections.ascend.fleet.plugins.module_utils._container_facts import NodeFacts
 from ansible_collections.ascend.fleet.plugins.module_utils._container_plan import plan_container
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import EngineReader, EngineUnavailable
 from ansible_collections.ascend.fleet.plugins.module_utils._node_image_scope import NOTHING, ImageScope
+from ansible_collections.ascend.fleet.plugins.module_utils._node_jobs import JobPlan
 from ansible_collections.ascend.fleet.plugins.module_utils._node_services import Placed, Work
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
@@ -42,6 +45,7 @@ class NodePlan(NamedTuple):
     placed: list[Placed]
     work: list[Work]
     node: Json
+    jobs: JobPlan | None = None
     images: Sequence[Json] = ()
 
 
@@ -61,14 +65,14 @@ class Node:
         self.images = ImageScope(system, artefacts, self.host, params.get("logins") or [], self.reader)
 
     def plan(self) -> NodePlan:
-        pairs = self.document["reach"] if self.observing and "host" in self.scope else []
-        with ThreadPoolExecutor(max_workers=3) as pool:
-            # npu-smi and the peers take their time elsewhere; host and engine are read meanwhile.
-            npus = pool.submit(_node_npus.read, self.system, self.document, self.scope)
         dead = _node_storage.findings(self.system, self.document)
         if dead:
             # Any look at what lies there would hang.
             return NodePlan([], dead, [], [], [], {"npu": None, "engine": None})
+        pairs = self.document["reach"] if self.observing and "host" in self.scope else []
+        with ThreadPoolExecutor(max_workers=3) as pool:
+            # npu-smi and the peers take their time elsewhere; host and engine are read meanwhile.
+            npus = pool.submit(_node_npus.read, self.system, self.document, self.scope)
             reach = pool.submit(_reach.check, pairs)
             actions, findings, host = self._plan_host()
             containers, unavailable = self._containers()
@@ -94,7 +98,13 @@ class Node:
             actions = actions + [act for one in work for act in one.actions]
             findings = _node_checks.told_once(findings + problems + against)
         lines = [_node_services.status(one, containers) for one in placed]
-        return NodePlan(actions, findings, lines, placed, work, node, about_images.lines)
+        jobs = None
+        if "jobs" in self.scope:
+            leaving = {one.spec["name"] for one in work if one.state == "absent"}
+            jobs = self._plan_jobs(npu, containers, actions, leaving, coming)
+            actions, findings = actions + jobs.actions, findings + _node_checks.told_once(jobs.findings)
+            lines += [_node_jobs.status(one) for one in jobs.seen]
+        return NodePlan(actions, findings, lines, placed, work, node, jobs, about_images.lines)
 
     def probe(self) -> tuple[list[Json], list[Json]]:
         """Every service's state and answer; nothing but the engine and the services are asked."""
@@ -106,6 +116,8 @@ class Node:
         return self.secrets.get(identity) or self.system.read(_node_secrets.path_of(identity)) or ""
 
     def _plan_host(self) -> tuple[list[Json], list[Json], Json]:
+        if self.scope == {"mounts"}:
+            return (*_host.plan_storage(self.host, _host.observe_storage(self.system, self.host)), {})
         on_host_network = [s["name"] for s in self.document["services"] if s["container"]["network"] == "host"]
         if "host" not in self.scope and not ("services" in self.scope and on_host_network):
             return [], [], {}
@@ -116,12 +128,10 @@ class Node:
         findings = findings + _host.host_network_findings(observed, on_host_network)
         if not self.interrupting:
             actions = [act for act in actions if not act["interrupts"]]
-        if self.scope == {"mounts"}:
-            return (*_host.plan_storage(self.host, _host.observe_storage(self.system, self.host)), {})
         return actions, findings, observed
 
     def _containers(self) -> tuple[dict[str, Json], EngineUnavailable | None]:
-        if not self.scope & {"services", "images"} or (self.scope == {"images"} and not self.images.on_docker):
+        if not self.scope & {"services", "images", "jobs"} or (self.scope == {"images"} and not self.images.on_docker):
             return {}, None
         try:
             return _container_facts.read_containers(self.reader), None
@@ -129,7 +139,12 @@ class Node:
             return {}, error
 
     def _place(self, npu: Json | None, containers: dict[str, Json], host: Json) -> tuple[list[Placed], list[Json]]:
-        neighbours = [_container_facts.neighbour(container) for container in containers.values()]
+        neighbours = [
+            _container_facts.neighbour(container)
+            for container in containers.values()
+            # A job that has ended holds no card any more.
+            if is_running(container) or not _node_jobs.is_job(container)
+        ]
         parent = _host.cgroup_parent(host) if host else None
         return _node_services.place(self.document, npu, neighbours, self.system.exists, parent)
 
@@ -182,6 +197,32 @@ class Node:
             if one_work.state == "absent":
                 one_work.actions.extend(_node_secrets.leftovers(self.system, one_work.spec["name"]))
         return work, findings
+
+    def _plan_jobs(
+        self,
+        npu: Json | None,
+        containers: dict[str, Json],
+        earlier: list[Json],
+        leaving: set[str],
+        engine_coming: str | None,
+    ) -> JobPlan:
+        placed, _problems = self._place(npu, containers, {})
+
+        def facts_of(specs: list[Json]) -> NodeFacts:
+            facts = _container_facts.observe(self.reader, self.system, specs, containers)
+            return facts._replace(paths=dict(facts.paths, **self._paths_to_come(earlier)))
+
+        return _node_jobs.plan(
+            self.system,
+            self.document,
+            npu,
+            containers,
+            [(one.service["name"], one.cards) for one in placed if one.service["state"] != "absent"],
+            None if engine_coming else facts_of,
+            {act["target"] for act in earlier if act["scope"] == "images"},
+            leaving,
+            engine_coming,
+        )
 
     def _checks(self, placed: list[Placed], containers: dict[str, Json], npu: Json | None) -> list[Json]:
         chips = _node_npus.by_card(npu)

@@ -11,6 +11,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils import (
     _container_facts,
     _engine_sdk,
     _host,
+    _job_run,
     _node_probe,
     _node_secrets,
     _node_services,
@@ -39,6 +40,20 @@ def apply(node: Node, plan: NodePlan, run_id: str, progress: Progress) -> list[J
         return []
     containers = _container_facts.read_containers(node.reader)
     return [_line(one, containers, results) for one in plan.placed]
+
+
+def run_jobs(node: Node, plan: NodePlan, run_id: str, progress: Progress) -> tuple[list[Json], list[Json]]:
+    """The line of every job afterwards, and a finding for each that failed."""
+    if plan.jobs is None or not plan.jobs.actions:
+        return [], []
+
+    def released(cards: list[int]) -> None:
+        wait_released(node.system, node.host["npus"], cards)
+
+    tools = _job_run.Tools(
+        node.system, _client(node), node.reader, node.document, plan.jobs.npu, node.secrets, released, run_id
+    )
+    return _job_run.run(tools, plan.jobs, progress)
 
 
 def was_cut_off(node: Node) -> bool:
@@ -72,7 +87,7 @@ def _host_settings(node: Node, plan: NodePlan, _run_id: str, progress: Progress)
 
 
 def _services(node: Node, plan: NodePlan, run_id: str, progress: Progress) -> dict[str, ProbeResult]:
-    if all(act["scope"] in ("host", "images") for act in plan.actions):
+    if all(act["scope"] in ("host", "images", "jobs") for act in plan.actions):
         return {}
     return _bring_services(node, plan, _client(node), run_id, progress)
 

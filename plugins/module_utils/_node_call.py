@@ -92,7 +92,8 @@ def _apply(system: System, params: Json, check_mode: bool) -> Json:
 
         lines = _node_apply.apply(node, plan, run["id"], renewing)
         applied = plan._replace(images=node.images.lines()) if "images" in node.scope else plan
-        return _node_report.applied(applied, lines)
+        jobs, failures = _node_apply.run_jobs(node, plan, run["id"], renewing)
+        return _node_report.applied(applied, lines + jobs, failures)
 
     _work.start(system, lock, work, {"id": run["id"], "owner": run["owner"]}, job)
     return _outcome(system, work, params["wait"])

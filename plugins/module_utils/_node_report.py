@@ -26,16 +26,19 @@ def probed(lines: list[Json], findings: list[Json]) -> Json:
 def planned(plan: NodePlan, earlier: Iterable[str] = ()) -> Json:
     """Check mode: what the real run would do, refusals included.
 
-    What interrupts is left to the last step, so an ``earlier`` one cannot have predicted it.
+    What interrupts is left to the step that deploys services, so one before that cannot have predicted it.
     """
     done = set(earlier)
-    plan = plan._replace(actions=[act for act in plan.actions if act["interrupts"] or act["scope"] not in done])
+    kept = [act for act in plan.actions if act["scope"] not in done or (act["interrupts"] and "services" not in done)]
+    plan = plan._replace(actions=kept)
     errors = plan_errors(plan)
     return refused(plan, errors) if errors else _result(plan, changed=bool(plan.actions))
 
 
-def applied(plan: NodePlan, lines: list[Json]) -> Json:
-    return dict(_result(plan, changed=bool(plan.actions)), services=lines)
+def applied(plan: NodePlan, lines: list[Json], failures: Iterable[Json] = ()) -> Json:
+    result = dict(_result(plan, changed=bool(plan.actions)), services=lines)
+    failed = list(failures)
+    return _failed(dict(result, findings=[*result["findings"], *failed]), failed) if failed else result
 
 
 def refused(plan: NodePlan, errors: list[Json], changed: bool = False) -> Json:

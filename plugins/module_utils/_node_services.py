@@ -110,7 +110,7 @@ def orphans(document: Json, containers: dict[str, Json]) -> tuple[list[Work], Fi
     if document["prune"] == "ignore":
         return [], []
     reason = "no entry describes it any more"
-    known = {service["name"] for service in document["services"]}
+    known = {one["name"] for one in [*document["services"], *document["jobs"]]}
     names = sorted(
         name for name, container in containers.items() if is_fleet(container) and service_of(container) not in known
     )
@@ -202,4 +202,4 @@ def uptime(container: Json) -> float:
 def removed(document: Json) -> Json:
     """The same node with every service gone, those that no entry describes any more included."""
     services = [dict(service, state="absent") for service in document["services"]]
-    return dict(document, services=services, prune="remove", release=[], reach=[])
+    return dict(document, services=services, jobs=[], prune="remove", release=[], reach=[])

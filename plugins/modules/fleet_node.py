@@ -32,20 +32,21 @@ options:
       - V(apply) carries the plan out.
       - V(remove) removes every service of the document and every other container of the fleet on the node;
         with V(host) in O(scope) also the host settings that this collection made.
-      - V(poll) asks for the state of work that an earlier V(apply) left running. Used by the action plugin.
+      - V(poll) waits for the end of work that an earlier V(apply) left running.
       - V(release) gives the run's lease of the node back.
     type: str
     choices: [observe, apply, remove, poll, release]
     default: observe
   scope:
     description:
-      - The parts to observe and apply, of V(host), V(mounts), V(images), V(services) and V(probes).
+      - The parts to observe and apply, of V(host), V(mounts), V(images), V(services), V(jobs) and V(probes).
       - V(mounts) is the part of V(host) that is about shared storage, for use alone.
+      - V(jobs) runs the jobs that are not done yet, as many at a time as there are cards for.
       - V(probes) asks every service for its answer; it changes nothing.
     type: list
     elements: str
-    choices: [host, mounts, images, services, probes]
-    default: [host, images, services]
+    choices: [host, mounts, images, services, jobs, probes]
+    default: [host, images, services, jobs]
   interrupting:
     description:
       - Whether actions that interrupt running services may be carried out, such as a restart of the engine.
@@ -57,7 +58,7 @@ options:
         with, but not reported again.
     type: list
     elements: str
-    choices: [host, images]
+    choices: [host, images, services]
     default: []
   run:
     description:
@@ -91,8 +92,14 @@ options:
     default: 5
   work:
     description:
-      - Digest of the work that O(action=poll) asks for. Set by the action plugin.
+      - Digest of the work that O(action=poll) asks for, from RV(pending).
     type: str
+  background:
+    description:
+      - Return once the work is under way, with RV(pending), instead of waiting for its end. A task with O(action=poll)
+        waits for it later. So many nodes work at a time, however few forks Ansible has.
+    type: bool
+    default: false
   secrets:
     description:
       - Contents of the secret files that services mount, by id. Set by the action plugin from files on the controller.
@@ -270,15 +277,16 @@ def main() -> None:
             "scope": {
                 "type": "list",
                 "elements": "str",
-                "choices": ["host", "mounts", "images", "services", "probes"],
-                "default": ["host", "images", "services"],
+                "choices": ["host", "mounts", "images", "services", "jobs", "probes"],
+                "default": ["host", "images", "services", "jobs"],
             },
             "interrupting": {"type": "bool", "default": True},
-            "earlier": {"type": "list", "elements": "str", "choices": ["host", "images"], "default": []},
+            "earlier": {"type": "list", "elements": "str", "choices": ["host", "images", "services"], "default": []},
             "run": {"type": "dict", "options": RUN_OPTIONS},
             "step": {"type": "str"},
             "wait": {"type": "float", "default": 5},
             "work": {"type": "str"},
+            "background": {"type": "bool", "default": False},
             "secrets": {"type": "dict", "no_log": True},
             "files": {"type": "dict"},
             "proxy": {"type": "dict", "no_log": True, "options": {"http": {"type": "str"}, "https": {"type": "str"}}},

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from ansible_collections.ascend.fleet.plugins.module_utils import _bake, _placement, _soc
 from ansible_collections.ascend.fleet.plugins.module_utils._document import SCHEMA
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import finding
-from ansible_collections.ascend.fleet.plugins.plugin_utils import _data, _host_settings, _merge, _problems
+from ansible_collections.ascend.fleet.plugins.plugin_utils import _data, _host_settings, _jobs, _merge, _problems
 from ansible_collections.ascend.fleet.plugins.plugin_utils._entries import Checker, Entry, Files, expand
 from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds import table as kind_table
 from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds._base import Kind, Parts, Settings
@@ -91,7 +91,8 @@ class _Compiler:
         self.hosts = list(hosts)
         self.world = world
         self.single = entries
-        self.checker = Checker(schema, kind_table(schema) if kinds is None else kinds, world.files)
+        self.kinds = kind_table(schema) if kinds is None else kinds
+        self.checker = Checker(schema, self.kinds, world.files)
         self.known = _host_settings.options()
         self.reserved = _data.reserved_names()
         self.problems: list[Problem] = []
@@ -161,8 +162,14 @@ class _Compiler:
 
     def _raw(self, host: str) -> Iterator[RawEntry | tuple[Place, Flaw]]:
         if self.single is not None:
-            return _merge.listed(SINGLE, self.single, "service")
+            return self._listed()
         return _merge.entries(self._read(host).values)
+
+    def _listed(self) -> Iterator[RawEntry | tuple[Place, Flaw]]:
+        """A role brings whatever its kind is."""
+        for raw in _merge.listed(SINGLE, self.single, "service"):
+            kind = self.kinds.get(str(raw.values.get("kind"))) if isinstance(raw, RawEntry) else None
+            yield raw._replace(family=kind.family) if kind and isinstance(raw, RawEntry) else raw
 
     def _entries(self, host: str) -> list[Entry]:
         found: list[Entry] = []
@@ -234,12 +241,18 @@ class _Compiler:
     # Services -----------------------------------------------------------------------------
 
     def _services(self, host: str, entry: Entry, settings: Mapping[str, Any]) -> Iterator[Service]:
-        ready = Settings(ready_timeout=settings["fleet_ready_timeout"])
+        ready = Settings(ready_timeout=settings["fleet_ready_timeout"], work_dir=settings["fleet_work_dir"])
         for values in expand(entry.values):
+            if entry.kind.family == _jobs.FAMILY:
+                values["part"] = self._part(host, entry, values)
             parts = entry.kind.compile(values, ready)
             if values["state"] != "absent":
                 self._complain(host, parts.flaws, entry.place)
             yield Service(entry, values, parts)
+
+    def _part(self, host: str, entry: Entry, values: Mapping[str, Any]) -> dict[str, int]:
+        nodes = self._eligible_hosts(host, entry)[: values["replicas"]] if values["spread"] else []
+        return _jobs.part(values, len(nodes), nodes.index(host) if host in nodes else 0)
 
     def _check_together(self, host: str, services: Sequence[Service], settings: Mapping[str, Any]) -> None:
         names: dict[str, Place] = {}
@@ -271,7 +284,8 @@ class _Compiler:
 
     def _check_cards(self, host: str, services: Sequence[Service], expected: int | None) -> None:
         owners: dict[int, str] = {}
-        for service in services:
+        # Jobs share cards among themselves, one after the other, but with no service.
+        for service in sorted(services, key=_is_job):
             cards = service.values["npus"]["cards"] or []
             for card in cards:
                 flaw = None
@@ -288,7 +302,8 @@ class _Compiler:
                 if flaw:
                     self._complain(host, [flaw], service.entry.place)
                     break
-                owners[card] = service.values["name"]
+                if not _is_job(service):
+                    owners[card] = service.values["name"]
 
     def _check_selection(self, compiled: Mapping[str, Sequence[Service]]) -> None:
         known = {name for services in compiled.values() for service in services for name in _names(service)}
@@ -320,9 +335,10 @@ class _Compiler:
         predicted: dict[str, list[int] | None] = {s.values["name"]: s.values["npus"]["cards"] for s in services}
         problems: dict[str, str] = {}
         if expected is not None:
-            wanted = _placement.requests_of(service.values for service in services)
             rules = _placement.Rules(pairs=_soc.profile(settings["fleet_soc"]).pairs)
-            placement = _placement.place(_placement.expected_chips(expected), [], wanted, rules)
+            placement = _jobs.place(
+                expected, rules, [s for s in services if not _is_job(s)], [s for s in services if _is_job(s)]
+            )
             predicted.update(placement.assignments)
             problems = {problem.service: problem.message for problem in placement.problems}
             self.result.findings += [{"host": host, **item} for item in _placement.findings_of(placement.problems)]
@@ -344,20 +360,29 @@ class _Compiler:
         kept = [service for service in services if service.values["state"] != "absent"]
         needs_npus = any(service.values["npus"]["count"] for service in kept)
         bakes = self._bakes(kept, settings["fleet_registry"])
+        jobs = [service for service in services if _is_job(service)]
         document = {
             "schema": SCHEMA,
             "node": host,
             "host": _host_settings.host_part(
-                settings, needs_npus, self._ca_bundle(settings), self._no_proxy(settings), _waits(kept)
+                settings,
+                needs_npus,
+                self._ca_bundle(settings),
+                self._no_proxy(settings),
+                _waits(service for service in kept if not _is_job(service)),
             ),
             "artefacts": {"images": _images(kept), "models": _models(kept)},
             "bakes": bakes,
-            "services": [_service(service, predicted[service.values["name"]]) for service in services],
+            "services": [_service(s, predicted[s.values["name"]]) for s in services if not _is_job(s)],
+            "jobs": [_jobs.document(job, settings["fleet_work_dir"]) for job in jobs],
+            "cpu_jobs": settings["fleet_cpu_jobs"],
             "prune": "ignore" if partial or self.single is not None else settings["fleet_prune"],
             "release": settings["fleet_release"],
             "reach": [pair for service in _first_instances(kept) for pair in self._reach(host, service)],
         }
-        return _bake.with_images(document, {bake["id"]: _bake.placeholder(bake["id"]) for bake in bakes})
+        document = _bake.with_images(document, {bake["id"]: _bake.placeholder(bake["id"]) for bake in bakes})
+        named = [_jobs.named(item, job.values) for item, job in zip(document["jobs"], jobs, strict=True)]
+        return {**document, "jobs": named}
 
     def _bakes(self, services: Iterable[Service], registry: str | None) -> list[dict[str, Any]]:
         """Images to be made on the way, each once however many services run from it."""
@@ -415,6 +440,10 @@ class _Compiler:
                     "address": self.world.address(other),
                     "port": wanted["port"],
                 }
+
+
+def _is_job(service: Service) -> bool:
+    return service.entry.kind.family == _jobs.FAMILY
 
 
 def _names(service: Service) -> tuple[str, str]:

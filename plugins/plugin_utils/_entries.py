@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ansible_collections.ascend.fleet.plugins.plugin_utils import _options
+from ansible_collections.ascend.fleet.plugins.plugin_utils import _jobs, _options
 from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds import _base
 from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds._base import Kind
 from ansible_collections.ascend.fleet.plugins.plugin_utils._merge import RawEntry
@@ -63,6 +63,8 @@ class Checker:
         typed, flaws = _options.check(self._options[kind.name], raw.values, what=f"entry of kind {kind.name}")
         absent = typed["state"] == "absent"
         if not absent:
+        if kind.family == _jobs.FAMILY:
+            flaws += _jobs.flaws(raw.values)
             flaws += [
                 Flaw(key, None, "is missing", f"Kind {kind.name} needs it: {_describe(self._common[key])}")
                 for key in kind.requires
@@ -159,3 +161,4 @@ def expand(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             "port": values["port"] + index if values["port"] else None,
             "npus": {"count": share, "cards": cards},
         }
+            "instance": index,

@@ -25,6 +25,7 @@ SDK_FOLDER = f"{STATE_DIR}/sdk"
 REFINED: dict[str, dict[str, Any]] = {
     "fleet_services": {"type": "any"},
     "fleet_jobs": {"type": "any"},
+    "fleet_cpu_jobs": {"min": 1, "max": 1024},
     "fleet_ready_timeout": {"min": 1, "max": 86400},
     "fleet_lease_seconds": {"min": 30, "max": 86400},
     "fleet_work_dir": {"type": "path"},
@@ -45,6 +46,9 @@ REFINED: dict[str, dict[str, Any]] = {
     "fleet_metadata_addresses": {"elements": {"type": "address"}},
     "fleet_metadata_except_ports": {"elements": {"type": "int", "min": 1, "max": 65535}},
     "fleet_proxy": {"default": {}},
+    "fleet_image_retries": {"min": 0, "max": 100},
+    "fleet_pull_limit": {"min": 0},
+    "fleet_dragonfly": {"pattern": r"^https?://[^/\s@]+$", "expects": "a URL such as http://127.0.0.1:4001"},
 }
 REFINED_PARTS: dict[str, dict[str, dict[str, Any]]] = {
     "fleet_directories": {
@@ -53,10 +57,6 @@ REFINED_PARTS: dict[str, dict[str, dict[str, Any]]] = {
         "group": {"min": 0},
         "mode": {"pattern": "^0[0-7]{3}$", "expects": "a mode such as '0755', in quotes"},
     },
-    "fleet_registries": {
-        "address": {
-            "pattern": r"^[A-Za-z0-9.-]+(:[0-9]{1,5})?$",
-            "expects": "a registry's host[:port], without http:// and path",
     "fleet_mounts": {
         "path": {"type": "path"},
         "source": {"pattern": r"^[^\s,]+$", "expects": "a source such as 192.0.2.20:/share, without blanks and commas"},
@@ -65,13 +65,27 @@ REFINED_PARTS: dict[str, dict[str, dict[str, Any]]] = {
         "timeout": {"min": 1, "max": 300},
         "mount_timeout": {"min": 1, "max": 3600},
     },
-        }
+    "fleet_registries": {
+        "address": {
+            "pattern": r"^[A-Za-z0-9.-]+(:[0-9]{1,5})?$",
+            "expects": "a registry's host[:port], without http:// and path",
+        },
+        "mirror": {
+            "pattern": r"^[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[a-z0-9._/-]+)?$",
+            "expects": "a mirror's host[:port][/path], without http://",
+        },
+        "password_file": {"type": "file"},
+        "ca_file": {"type": "file"},
     },
     "fleet_proxy": {
         "http": {"pattern": r"^https?://\S+$", "expects": "a URL such as http://proxy:3128"},
         "https": {"pattern": r"^https?://\S+$", "expects": "a URL such as http://proxy:3128"},
     },
 }
+# NFS that waits for its server rather than fail a read. With nolock a lock holds on its own node only.
+NFS_OPTIONS = ["vers=3", "hard", "nolock", "noresvport", "timeo=600", "retrans=2", "nosuid", "nodev"]
+OPTIONS = {"nfs": NFS_OPTIONS, "nfs4": ["hard", "timeo=600", "retrans=2", "nosuid", "nodev"]}
+NETWORK = ["_netdev", "nosuid", "nodev"]
 BATCH = re.compile(r"^(?:[1-9]\d*|(?:100|[1-9]?\d)%)$")
 LOGIN = re.compile(r"^(https?://)[^/]*@")
 # Keys of daemon.json that the collection gives to the engine by other ways.
@@ -82,10 +96,6 @@ def options() -> dict[str, dict[str, Any]]:
     """The variables of role ``fleet`` with their finer types."""
     found: dict[str, dict[str, Any]] = {}
     for name, option in _data.specification().items():
-# NFS that waits for its server rather than fail a read. With nolock a lock holds on its own node only.
-NFS_OPTIONS = ["vers=3", "hard", "nolock", "noresvport", "timeo=600", "retrans=2", "nosuid", "nodev"]
-OPTIONS = {"nfs": NFS_OPTIONS, "nfs4": ["hard", "timeo=600", "retrans=2", "nosuid", "nodev"]}
-NETWORK = ["_netdev", "nosuid", "nodev"]
         found[name] = {**option, **REFINED.get(name, {})}
         parts = REFINED_PARTS.get(name)
         if parts:
@@ -130,23 +140,13 @@ def _rules(settings: Mapping[str, Any]) -> Iterator[Flaw]:
     if soc and _soc.family(soc) is None:
         known = ", ".join(_soc.FAMILIES)
         yield Flaw("fleet_soc", soc, "is no chip of the table", f"Write a name such as 910B3; families: {known}.")
+    yield from _mounts(settings["fleet_mounts"])
     for index, text in enumerate((settings["fleet_proxy"] or {}).get("no_proxy") or []):
         if "://" in text:
             where = f"fleet_proxy.no_proxy[{index}]"
             yield Flaw(where, text, "is a URL", "Write the host, domain or network alone.")
 
 
-def _batch(value: Any) -> Iterator[Flaw]:
-    sizes = value if isinstance(value, list) else [value]
-    for size in sizes:
-        if isinstance(size, bool) or not BATCH.match(str(size)) or str(size) == "0%":
-    yield from _mounts(settings["fleet_mounts"])
-            yield Flaw(
-                "fleet_batch", size, "is no batch size", "Write a number of nodes, a percentage, or a list of these."
-            )
-    if not sizes:
-        yield Flaw(
-            "fleet_batch", value, "is an empty list", "Write a number of nodes, a percentage, or a list of these."
 def _mounts(mounts: Sequence[Mapping[str, Any]]) -> Iterator[Flaw]:
     seen: set[str] = set()
     for index, mount in enumerate(mounts):
@@ -158,6 +158,16 @@ def _mounts(mounts: Sequence[Mapping[str, Any]]) -> Iterator[Flaw]:
         seen.add(path)
 
 
+def _batch(value: Any) -> Iterator[Flaw]:
+    sizes = value if isinstance(value, list) else [value]
+    for size in sizes:
+        if isinstance(size, bool) or not BATCH.match(str(size)) or str(size) == "0%":
+            yield Flaw(
+                "fleet_batch", size, "is no batch size", "Write a number of nodes, a percentage, or a list of these."
+            )
+    if not sizes:
+        yield Flaw(
+            "fleet_batch", value, "is an empty list", "Write a number of nodes, a percentage, or a list of these."
         )
 
 
@@ -205,7 +215,13 @@ def host_part(
         ],
         "ca_bundle": {"path": CA_BUNDLE, **ca_bundle} if ca_bundle else None,
         "wait_mounts": waits,
+        "mounts": [_mount(mount) for mount in settings["fleet_mounts"]],
     }
+
+
+def _mount(mount: Mapping[str, Any]) -> dict[str, Any]:
+    given = mount["options"]
+    return {**mount, "options": OPTIONS.get(mount["type"], NETWORK) if given is None else given}
 
 
 def _daemon(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -215,15 +231,14 @@ def _daemon(settings: Mapping[str, Any]) -> dict[str, Any]:
         # Other drivers know neither option and would keep the engine from starting.
         del daemon["log-opts"]
     daemon = _merged(daemon, given)
-        "mounts": [_mount(mount) for mount in settings["fleet_mounts"]],
     insecure = [registry["address"] for registry in settings["fleet_registries"] if registry["insecure"]]
     if insecure:
         daemon["insecure-registries"] = sorted({*daemon.get("insecure-registries", []), *insecure})
-def _mount(mount: Mapping[str, Any]) -> dict[str, Any]:
-    given = mount["options"]
-    return {**mount, "options": OPTIONS.get(mount["type"], NETWORK) if given is None else given}
-
-
+    if settings["fleet_dragonfly"]:
+        # Docker asks mirrors for images of Docker Hub only, and Docker Hub itself when they fail.
+        daemon["registry-mirrors"] = list(
+            dict.fromkeys([*daemon.get("registry-mirrors", []), settings["fleet_dragonfly"]])
+        )
     return daemon
 
 

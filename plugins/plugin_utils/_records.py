@@ -76,6 +76,10 @@ def record_path(report_dir: str, run_id: str, step: str, host: str) -> str:
     return os.path.join(run_dir(report_dir, run_id), "records", _quoted(step), _quoted(host) + _SUFFIX)
 
 
+def outputs_dir(report_dir: str, run_id: str, host: str) -> str:
+    return os.path.join(run_dir(report_dir, run_id), "jobs", _quoted(host))
+
+
 def write_record(report_dir: str, run_id: str, step: str, host: str, result: Mapping[str, Any]) -> Record:
     record = make(host, step, result)
     write_json(record_path(report_dir, run_id, step, host), record)

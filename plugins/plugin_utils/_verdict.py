@@ -17,7 +17,7 @@ STOP = "stop"
 CONTINUE = "continue"
 
 # The order in which a run passes through its steps; the latest one that saw a service describes it.
-STEPS = ("preflight", "plan", "prepare", "stage", "deploy", "verify", "drift", "teardown", "report")
+STEPS = ("preflight", "plan", "prepare", "stage", "deploy", "verify", "jobs", "outputs", "drift", "teardown", "report")
 _FINDING_KEYS = ("service", "key", "value", "check", "severity", "message", "remedy")
 
 
@@ -82,8 +82,12 @@ def proceed(verdict: Mapping[str, Any], policy: str) -> list[str]:
 
 
 def pending(records: Records) -> list[str]:
-    """The hosts on which preflight found something to do."""
-    return [host for host, record in records.get("preflight", {}).items() if record["plan"]]
+    """The hosts on which preflight found something to do that could interrupt a service; a job cannot."""
+    return [
+        host
+        for host, record in records.get("preflight", {}).items()
+        if any(action["scope"] != "jobs" for action in record["plan"])
+    ]
 
 
 def _answer(failed: bool, complete: bool, question: Question) -> bool | None:
@@ -116,11 +120,16 @@ def _findings(own: Mapping[str, Mapping[str, Any]]) -> Iterable[Mapping[str, Any
     for step, record in own.items():
         yield from record["findings"]
         if step == "drift":
-            yield from (_drift(action) for action in record["plan"])
+            yield from (_drift(action) for action in record["plan"] if not _is_repeat(action))
+
+
+def _is_repeat(action: Mapping[str, Any]) -> bool:
+    """Whether it is a job that is done and runs again because it always does."""
+    return action["scope"] == "jobs" and (action["before"] or {}).get("state") == "done"
 
 
 def _drift(action: Mapping[str, Any]) -> dict[str, Any]:
-    service = action["target"] if action["scope"] == "services" else None
+    service = action["target"] if action["scope"] in ("services", "jobs") else None
     return finding(
         "drift",
         f"{action['target']} needs {action['action']}: {action['reason'].rstrip('.')}.",

@@ -10,27 +10,33 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds import container, vllm
+from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds import container, job, vllm
 from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds._base import Compiler, Kind
 
 ROWS: dict[str, tuple[Compiler, str]] = {
     "container": (container.compile_entry, "container_service"),
+    "job": (job.compile_entry, "container_job"),
     "vllm": (vllm.compile_entry, "vllm"),
 }
 
 
 def table(schema: dict[str, Any]) -> dict[str, Kind]:
     """The kinds with their keys from the entry schema."""
-    return {name: from_schema(name, compiler, role, schema["kinds"][name]) for name, (compiler, role) in ROWS.items()}
+    families = schema["families"]
+    return {
+        name: from_schema(name, compiler, role, schema["kinds"][name], families)
+        for name, (compiler, role) in ROWS.items()
+    }
 
 
-def from_schema(name: str, compiler: Compiler, role: str, keys: dict[str, Any]) -> Kind:
+def from_schema(name: str, compiler: Compiler, role: str, keys: dict[str, Any], families: dict[str, Any]) -> Kind:
+    family = keys.get("family", "service")
     return Kind(
         name=name,
         compile=compiler,
         role=role,
-        options=keys["options"],
+        options={**families[family]["options"], **keys["options"]},
         defaults=keys.get("defaults", {}),
         requires=tuple(keys.get("requires", ())),
-        family=keys.get("family", "service"),
+        family=family,
     )

@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.ascend.fleet.plugins.module_utils import _job_outputs
 from ansible_collections.ascend.fleet.plugins.module_utils._container_spec import FORBIDDEN_TARGET, hides
+from ansible_collections.ascend.fleet.plugins.module_utils._document import JOBS_DIR
 from ansible_collections.ascend.fleet.plugins.module_utils._probe_values import RANDOM
 from ansible_collections.ascend.fleet.plugins.plugin_utils._options import Flaw, Options
 
@@ -21,6 +23,8 @@ OWN_VARIABLES = {
     "ASCEND_RT_VISIBLE_DEVICES": "The cards of npus are exported as seen inside the container.",
     "ASCEND_VISIBLE_DEVICES": "The cards of npus are mounted by the collection.",
 }
+INPUT_TARGET = "/run/ascend-fleet"
+JOB_STOP_TIMEOUT = 10
 CAPTURED = re.compile(r"^[a-z][a-z0-9_]*$")
 CARD_DEVICE = re.compile(r"^/dev/v?davinci\d")
 
@@ -34,6 +38,7 @@ class Settings:
     ready_timeout: int = 600
     sha256: Callable[[str], str] = str
     """Digest of a file of the controller, or of what lies in a folder."""
+    work_dir: str = "/var/lib/ascend-fleet/work"
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,16 @@ class Bake:
     """Files on the node that stand for the content of those folders; their digests go into the image's tag."""
     tasks: str | None = None
     """A file of tasks on the controller in the place of the role's own entry point ``bake``."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a job leaves."""
+
+    target: str
+    """Folder in the container."""
+    expect: Sequence[Mapping[str, Any]]
+    """Files by pattern (``path``), with their ``type`` and how many there are at ``least``."""
 
 
 @dataclass
@@ -66,6 +81,10 @@ class Parts:
     """Given when the image of the entry is only the base of the service's own."""
     models: list[dict[str, Any]] = field(default_factory=list)
     """Models beside that of the common key, as the document names them."""
+    outputs: Outputs | None = None
+    """Given by kinds of jobs."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Texts that a job finds in ``INPUT_TARGET``, by name."""
 
 
 Compiler = Callable[[Entry, Settings], Parts]
@@ -119,6 +138,30 @@ def base_container(entry: Entry) -> dict[str, Any]:
         "cgroup_parent": None,
         "secret_files": [],
     }
+
+
+def output_folder(entry: Entry, work_dir: str) -> str:
+    """Where the outputs of a job are on the node."""
+    return posixpath.join(entry["output_dir"] or posixpath.join(work_dir, "jobs"), entry["name"])
+
+
+def job_container(entry: Entry, settings: Settings, target: str, inputs: bool = False) -> dict[str, Any]:
+    """The container of a job: it ends by itself, writes to ``target`` and knows its part of the work."""
+    container = base_container(entry)
+    writes = _job_outputs.folders(output_folder(entry, settings.work_dir)).next
+    create = {"owner": None, "mode": "0755"}
+    container["mounts"].append(
+        {"type": "bind", "source": writes, "target": target, "read_only": False, "create": create}
+    )
+    if inputs:
+        source = f"{JOBS_DIR}/{entry['name']}/input"
+        container["mounts"].append(
+            {"type": "bind", "source": source, "target": INPUT_TARGET, "read_only": True, "create": create}
+        )
+    own = {"OUTPUTS": target, "PART": str(entry["part"]["index"]), "PARTS": str(entry["part"]["count"])}
+    container["env"] = {**{f"ASCEND_FLEET_{name}": value for name, value in own.items()}, **entry["env"]}
+    container.update(restart="no", stop_timeout=JOB_STOP_TIMEOUT)
+    return container
 
 
 def _mounts(entry: Entry) -> Iterator[dict[str, Any]]:

@@ -36,14 +36,18 @@ def compile_entry(entry: _base.Entry, settings: _base.Settings) -> _base.Parts:
         flaws=list(_flaws(entry)),
         bake=_base.Bake(entry["bake"]["inputs"], tasks=entry["bake"]["tasks"]) if entry["bake"] else None,
     )
-    parts.notes += [
+    parts.notes += secret_notes(entry)
+    if entry["model"]:
+        parts.checks.append({"type": "path", "path": entry["model"]["path"], "must": "directory"})
+    return parts
+
+
+def secret_notes(entry: _base.Entry) -> list[tuple[str, str, str]]:
+    return [
         ("secret-in-env", f"env.{name}", f"{name} looks like a secret and can be read with docker inspect.")
         for name in entry["env"]
         if SECRET_NAME.search(name)
     ]
-    if entry["model"]:
-        parts.checks.append({"type": "path", "path": entry["model"]["path"], "must": "directory"})
-    return parts
 
 
 def _ports(entry: _base.Entry) -> Iterator[dict[str, Any]]:

@@ -41,6 +41,7 @@ def document(*services, prune="report", release=()):
         "prune": prune,
         "release": list(release),
         "reach": [],
+        "jobs": [],
     }
 
 

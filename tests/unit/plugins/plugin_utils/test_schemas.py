@@ -39,7 +39,7 @@ def options(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, M
 def every_option() -> list[Any]:
     schema = _data.entry_schema()
     found = list(options(schema["common"]))
-    for kind, keys in schema["kinds"].items():
+    for kind, keys in {**schema["families"], **schema["kinds"]}.items():
         found += options(keys["options"], f"{kind}:")
     return [pytest.param(option, id=name) for name, option in found]
 
@@ -141,7 +141,8 @@ def table_of_keys(table: Mapping[str, Any]) -> list[str]:
 def test_the_readme_lists_every_key():
     schema = _data.entry_schema()
     readme = (_data.ROLES / "fleet" / "README.md").read_text(encoding="utf-8")
-    for table in [schema["common"], *(keys["options"] for keys in schema["kinds"].values())]:
+    keys = [*schema["families"].values(), *schema["kinds"].values()]
+    for table in [schema["common"], *(one["options"] for one in keys if one["options"])]:
         lines = "\n".join(table_of_keys(table))
         assert lines in readme, lines
 

@@ -1,0 +1,156 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The outputs of a job: made in a folder beside, published in one step, known by a manifest. Private to the collection.
+
+Beside ``<job>``, the published outputs with their manifest, which are always a whole set, are for a while
+``.<job>.next``, what a running job writes, and ``.<job>.previous``, the set that is being replaced.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import json
+import os
+import shutil
+import stat
+from typing import Any, Dict, Iterator, NamedTuple
+
+from ansible_collections.ascend.fleet.plugins.module_utils import _job_files
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
+from ansible_collections.ascend.fleet.plugins.module_utils._system import System
+
+Json = Dict[str, Any]
+
+MANIFEST = ".manifest.json"
+SCHEMA = 1
+_BLOCK = 1 << 20
+
+
+class Folders(NamedTuple):
+    """Where one job's outputs are."""
+
+    published: str
+    next: str
+    previous: str
+
+
+def folders(path: str) -> Folders:
+    parent, name = os.path.split(path)
+    return Folders(path, f"{parent}/.{name}.next", f"{parent}/.{name}.previous")
+
+
+def read_manifest(system: System, folder: str) -> Json | None:
+    try:
+        manifest = json.loads(system.read(f"{folder}/{MANIFEST}") or "null")
+    except ValueError:
+        return None
+    return manifest if isinstance(manifest, dict) and manifest.get("schema") == SCHEMA else None
+
+
+def difference(system: System, folder: str, manifest: Json) -> str | None:
+    """How the files differ from their manifest; None when they are what the job left.
+
+    A digest is taken only of a file whose size is right and whose time is not, so that looking costs next to nothing.
+    """
+    for wanted in manifest["files"]:
+        path = f"{folder}/{wanted['path']}"
+        found = system.stat(path)
+        if found is None or not stat.S_ISREG(found.st_mode):
+            return f"{wanted['path']} is missing"
+        if found.st_size != wanted["size"]:
+            return f"{wanted['path']} has another size"
+        if found.st_mtime_ns != wanted["mtime_ns"] and _digest(system.path(path)) != wanted["sha256"]:
+            return f"{wanted['path']} has another content"
+    return None
+
+
+def begin(system: System, path: str) -> str:
+    """An empty folder for the outputs of a run that begins."""
+    where = folders(path)
+    _remove(system, where.next)
+    system.makedirs(where.next)
+    return where.next
+
+
+def drop(system: System, path: str) -> None:
+    """Forget what an unfinished run wrote."""
+    _remove(system, folders(path).next)
+
+
+def seal(system: System, job: Json, facts: Json) -> Json:
+    """Check what the job wrote and write its manifest; from then on it only needs to be published."""
+    folder = folders(job["outputs"]["path"]).next
+    files = list(_files(system, folder, job["name"]))
+    _expected(system, job, folder, files)
+    manifest = {"schema": SCHEMA, "job": job["name"], "spec": job["spec"], **facts, "files": files}
+    system.write(f"{folder}/{MANIFEST}", json.dumps(manifest, indent=2, sort_keys=True) + "\n")
+    return manifest
+
+
+def sealed(system: System, job: Json) -> bool:
+    """Whether a finished run of this very job was cut off before its outputs were published."""
+    folder = folders(job["outputs"]["path"]).next
+    manifest = read_manifest(system, folder)
+    return manifest is not None and manifest["spec"] == job["spec"] and difference(system, folder, manifest) is None
+
+
+def publish(system: System, path: str) -> None:
+    where = folders(path)
+    _remove(system, where.previous)
+    if system.exists(where.published):
+        os.rename(system.path(where.published), system.path(where.previous))
+    os.rename(system.path(where.next), system.path(where.published))
+    _remove(system, where.previous)
+
+
+def _files(system: System, folder: str, name: str) -> Iterator[Json]:
+    """Every file, by path; anything but files and folders is refused: it would lead out of the outputs."""
+    root = system.path(folder)
+    for base, inner, names in os.walk(root):
+        inner.sort()
+        for entry in sorted(names + [item for item in inner if os.path.islink(os.path.join(base, item))]):
+            path = os.path.join(base, entry)
+            found = os.lstat(path)
+            relative = os.path.relpath(path, root)
+            if relative == MANIFEST:
+                continue
+            if not stat.S_ISREG(found.st_mode):
+                raise _wrong(name, relative, f"{relative} is no plain file", "Let the job write plain files.")
+            yield {
+                "path": relative,
+                "size": found.st_size,
+                "mtime_ns": found.st_mtime_ns,
+                "sha256": _digest(path),
+            }
+
+
+def _expected(system: System, job: Json, folder: str, files: list[Json]) -> None:
+    for wanted in job["outputs"]["expect"]:
+        matching = [item["path"] for item in files if fnmatch.fnmatchcase(item["path"], wanted["path"])]
+        if len(matching) < wanted["least"]:
+            told = f"{len(matching)} files match {wanted['path']} and there should be {wanted['least']}"
+            raise _wrong(job["name"], wanted["path"], told)
+        for path in matching:
+            flaw = _job_files.problem(wanted["type"], system.path(f"{folder}/{path}"))
+            if flaw:
+                raise _wrong(job["name"], path, f"{path} {flaw}")
+
+
+def _wrong(name: str, value: str, told: str, remedy: str | None = None) -> FleetError:
+    message = f"Job {name} ended, but its outputs are not what they should be: {told}."
+    return FleetError("job-outputs", message, remedy, service=name, key="outputs", value=value)
+
+
+def _digest(path: str) -> str:
+    found = hashlib.sha256()
+    with open(path, "rb") as stream:
+        for block in iter(lambda: stream.read(_BLOCK), b""):
+            found.update(block)
+    return found.hexdigest()
+
+
+def _remove(system: System, path: str) -> None:
+    if system.exists(path):
+        shutil.rmtree(system.path(path))
