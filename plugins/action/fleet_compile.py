@@ -10,12 +10,17 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.ascend.fleet.plugins.plugin_utils import _problems, _run
-from ansible_collections.ascend.fleet.plugins.plugin_utils._compile import compile_fleet
+from ansible_collections.ascend.fleet.plugins.plugin_utils._compile import Staged, compile_fleet
 from ansible_collections.ascend.fleet.plugins.plugin_utils._inventory import Inventory
 from ansible_collections.ascend.fleet.plugins.plugin_utils._records import plain
 
 ARGUMENTS: dict[str, Any] = {
     "entries": {"type": "list", "elements": "raw"},
+    "images": {"type": "list", "elements": "raw"},
+    "image_engine": {
+        "type": "dict",
+        "options": {"engine": {"type": "str"}, "address": {"type": "str"}, "namespace": {"type": "str"}},
+    },
     "step": {"type": "str"},
 }
 
@@ -30,7 +35,8 @@ class ActionModule(ActionBase):
         inventory = Inventory(task_vars or {}, self._loader, self._templar.template)
         hosts = inventory.play_hosts()
         entries = None if args["entries"] is None else plain(args["entries"])
-        compiled = compile_fleet(hosts, inventory.world(), entries)
+        staged = None if args["images"] is None else Staged(plain(args["images"]), plain(args["image_engine"]))
+        compiled = compile_fleet(hosts, inventory.world(), entries, staged=staged)
         result = {
             "changed": False,
             "run": {**_run.identity(compiled.settings[hosts[0]]), "step": args["step"]},

@@ -15,6 +15,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import finding
+from ansible_collections.ascend.fleet.plugins.plugin_utils import _registry_logins
 from ansible_collections.ascend.fleet.plugins.plugin_utils._lease_owner import is_gone
 from ansible_collections.ascend.fleet.plugins.plugin_utils._records import write_record
 from ansible_collections.ascend.fleet.plugins.plugin_utils._secret_files import read_secret
@@ -24,8 +25,8 @@ POLL_SECONDS = 10
 RECONNECT_SECONDS = 120
 RECONNECT_PAUSE = 2
 CHANGING = ("apply", "remove")
-# What the node needs to know of a run.
 POLL = "poll"
+# What the node needs to know of a run.
 RUN_KEYS = ("id", "owner", "lease_seconds")
 # What a shell answers when the interpreter is not there or cannot be run.
 NO_INTERPRETER = (126, 127)
@@ -52,6 +53,22 @@ class ActionModule(ActionBase):
         return _essence(result) if result.get("failed") else result
 
     def _call(self, args: dict[str, Any], task_vars: dict[str, Any], host: str) -> dict[str, Any]:
+        registries = self._registries(args)
+        for attempt in range(1, LOGINS_AT_MOST + 1):
+            args["logins"] = _registry_logins.read(registries)
+            result = self._once(dict(args), task_vars, host)
+            if attempt == LOGINS_AT_MOST or not _registry_logins.may_be_stale(result, registries):
+                break
+            self._display.display(f"{host}: a registry refused the login; making a new one")
+        return result
+
+    def _registries(self, args: dict[str, Any]) -> list[dict[str, Any]]:
+        if "images" not in (args.get("scope") or DEFAULT_SCOPE):
+            return []
+        found: list[dict[str, Any]] = (args.get("document") or {}).get("artefacts", {}).get("registries") or []
+        return found
+
+    def _once(self, args: dict[str, Any], task_vars: dict[str, Any], host: str) -> dict[str, Any]:
         document = args.get("document") or {}
         if set(args.get("scope") or SCOPES_WITH_SECRETS) & SCOPES_WITH_SECRETS:
             args["secrets"] = _secrets(document)
@@ -64,6 +81,8 @@ class ActionModule(ActionBase):
         holder = _dead_holder(result)
         if holder:
             result = self._patiently({**args, "take_over": holder}, task_vars)
+        if boolean(background):
+            return result
         shown = None
         while "pending" in result:
             pending = result["pending"]
@@ -81,8 +100,6 @@ class ActionModule(ActionBase):
         return {key: given.get(key) for key in ("http", "https")}
 
     def _patiently(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        if boolean(background):
-            return result
         """A lost connection stops no work on the node; the same call joins it again."""
         deadline = time.monotonic() + RECONNECT_SECONDS
         while True:
@@ -116,14 +133,20 @@ def _secrets(document: dict[str, Any]) -> dict[str, str]:
 
 
 def _files(document: dict[str, Any]) -> dict[str, str]:
-    bundle = (document.get("host") or {}).get("ca_bundle")
-    if not bundle:
-        return {}
+    registries = (document.get("artefacts") or {}).get("registries") or []
+    named = [
+        ("fleet_ca_bundle", (document.get("host") or {}).get("ca_bundle")),
+        *(("ca_file", row.get("ca")) for row in registries),
+    ]
+    return {given["path"]: _text(key, given["source"]) for key, given in named if given}
+
+
+def _text(key: str, path: str) -> str:
     try:
-        return {bundle["path"]: Path(os.path.expanduser(bundle["source"])).read_text(encoding="utf-8")}
+        return Path(os.path.expanduser(path)).read_text(encoding="utf-8")
     except OSError as error:
         raise AnsibleActionFail(
-            f"fleet_ca_bundle {bundle['source']} cannot be read on the controller ({error.strerror}); correct the path."
+            f"{key} {path} cannot be read on the controller ({error.strerror}); correct the path."
         ) from error
 
 

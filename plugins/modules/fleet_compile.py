@@ -24,6 +24,26 @@ options:
       - The documents then leave containers of other services alone.
     type: list
     elements: raw
+  images:
+    description:
+      - Images that the nodes need beside those of entries, each a reference or a dict with the keys of O(entries[].image)
+        as the role P(ascend.fleet.container_image#role) takes them.
+    type: list
+    elements: raw
+  image_engine:
+    description:
+      - The engine that O(images) are for. Docker by default.
+    type: dict
+    suboptions:
+      engine:
+        description: V(docker), V(containerd), or V(auto) for the one that the node has.
+        type: str
+      address:
+        description: Path of containerd's socket.
+        type: str
+      namespace:
+        description: Namespace of containerd.
+        type: str
   step:
     description:
       - Name of the step, for the identity of the run.

@@ -16,7 +16,14 @@ from typing import Any, NamedTuple
 from ansible_collections.ascend.fleet.plugins.module_utils import _bake, _placement, _soc
 from ansible_collections.ascend.fleet.plugins.module_utils._document import SCHEMA
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import finding
-from ansible_collections.ascend.fleet.plugins.plugin_utils import _data, _host_settings, _jobs, _merge, _problems
+from ansible_collections.ascend.fleet.plugins.plugin_utils import (
+    _data,
+    _host_settings,
+    _images,
+    _jobs,
+    _merge,
+    _problems,
+)
 from ansible_collections.ascend.fleet.plugins.plugin_utils._entries import Checker, Entry, Files, expand
 from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds import table as kind_table
 from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds._base import Kind, Parts, Settings
@@ -62,6 +69,13 @@ class Compiled:
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
+class Staged(NamedTuple):
+    """Images that a role brings without any service, and the engine they are for."""
+
+    images: Sequence[Any]
+    engine: Mapping[str, Any] | None = None
+
+
 class Service(NamedTuple):
     """One container of a host."""
 
@@ -75,22 +89,30 @@ def compile_fleet(
     world: World,
     entries: Sequence[Any] | None = None,
     kinds: Mapping[str, Kind] | None = None,
+    staged: Staged | None = None,
 ) -> Compiled:
     """Documents for ``hosts``; none at all when anything is wrong anywhere.
 
     ``entries`` stands for the inventory's own when a role is used by itself.
     """
-    return _Compiler(hosts, world, entries, kinds).compile()
+    return _Compiler(hosts, world, entries, kinds, staged).compile()
 
 
 class _Compiler:
     def __init__(
-        self, hosts: Sequence[str], world: World, entries: Sequence[Any] | None, kinds: Mapping[str, Kind] | None
+        self,
+        hosts: Sequence[str],
+        world: World,
+        entries: Sequence[Any] | None,
+        kinds: Mapping[str, Kind] | None,
+        staged: Staged | None,
     ) -> None:
         schema = _data.entry_schema()
         self.hosts = list(hosts)
         self.world = world
         self.single = entries
+        self.staged = staged
+        self.image_option = schema["common"]["image"]
         self.kinds = kind_table(schema) if kinds is None else kinds
         self.checker = Checker(schema, self.kinds, world.files)
         self.known = _host_settings.options()
@@ -125,6 +147,8 @@ class _Compiler:
             settings["fleet_only"] = []
         self.result.settings[host] = settings
         self._check_files(host, settings)
+        if self.staged:
+            self._complain(host, self._given(host)[1])
         services: list[Service] = []
         for entry in self._entries(host):
             services += self._services(host, entry, settings)
@@ -154,6 +178,8 @@ class _Compiler:
                 problem = look(settings[key])
                 if problem:
                     self._complain(host, [Flaw(key, given, problem, remedy)])
+
+        self._complain(host, _images.check_registries(settings, files, lambda path: self._absolute(host, path)))
 
     def _absolute(self, host: str, path: str) -> str:
         return os.path.normpath(os.path.join(self.world.folder(host), os.path.expanduser(path)))
@@ -241,7 +267,11 @@ class _Compiler:
     # Services -----------------------------------------------------------------------------
 
     def _services(self, host: str, entry: Entry, settings: Mapping[str, Any]) -> Iterator[Service]:
-        ready = Settings(ready_timeout=settings["fleet_ready_timeout"], work_dir=settings["fleet_work_dir"])
+        ready = Settings(
+            ready_timeout=settings["fleet_ready_timeout"],
+            sha256=self.world.files.content,
+            work_dir=settings["fleet_work_dir"],
+        )
         for values in expand(entry.values):
             if entry.kind.family == _jobs.FAMILY:
                 values["part"] = self._part(host, entry, values)
@@ -371,7 +401,7 @@ class _Compiler:
                 self._no_proxy(settings),
                 _waits(service for service in kept if not _is_job(service)),
             ),
-            "artefacts": {"images": _images(kept), "models": _models(kept)},
+            "artefacts": self._artefacts(host, kept, settings),
             "bakes": bakes,
             "services": [_service(s, predicted[s.values["name"]]) for s in services if not _is_job(s)],
             "jobs": [_jobs.document(job, settings["fleet_work_dir"]) for job in jobs],
@@ -383,6 +413,26 @@ class _Compiler:
         document = _bake.with_images(document, {bake["id"]: _bake.placeholder(bake["id"]) for bake in bakes})
         named = [_jobs.named(item, job.values) for item, job in zip(document["jobs"], jobs, strict=True)]
         return {**document, "jobs": named}
+
+    def _artefacts(self, host: str, kept: Sequence[Service], settings: Mapping[str, Any]) -> dict[str, Any]:
+        wanted = [(service.values["image"], service.values["name"]) for service in kept]
+        if self.staged:
+            wanted += [(image, None) for image in self._given(host)[0]]
+        return {
+            "images": _images.rows(wanted, settings),
+            "image_store": _images.store(settings, self.staged and self.staged.engine),
+            "registries": _images.registries(settings, self._digest),
+            "models": _models(kept),
+        }
+
+    def _given(self, host: str) -> tuple[list[dict[str, Any]], list[Flaw]]:
+        images = self.staged.images if self.staged else []
+        return _images.given(images, self.image_option, self.world.files, lambda path: self._absolute(host, path))
+
+    def _digest(self, path: str) -> str:
+        if path not in self._digests:
+            self._digests[path] = self.world.files.digest(path)
+        return str(self._digests[path])
 
     def _bakes(self, services: Iterable[Service], registry: str | None) -> list[dict[str, Any]]:
         """Images to be made on the way, each once however many services run from it."""
@@ -414,9 +464,7 @@ class _Compiler:
         path = settings["fleet_ca_bundle"]
         if not path:
             return None
-        if path not in self._digests:
-            self._digests[path] = self.world.files.digest(path)
-        return {"source": path, "sha256": str(self._digests[path])}
+        return {"source": path, "sha256": self._digest(path)}
 
     def _no_proxy(self, settings: Mapping[str, Any]) -> list[str]:
         """What is inside: the loopback, the nodes and the registries."""
@@ -492,22 +540,10 @@ def _row(host: str, service: Service, cards: list[int] | None, problem: str | No
     }
 
 
-def _images(services: Iterable[Service]) -> list[dict[str, Any]]:
-    found: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for service in services:
-        image = service.values["image"]
-        archive = {"path": image["archive"], "on": image["archive_on"]} if image["archive"] else None
-        key = (image["reference"], image["digest"], image["archive"], image["archive_on"])
-        row = {"reference": image["reference"], "digest": image["digest"], "archive": archive, "services": []}
-        found.setdefault(key, row)["services"].append(service.values["name"])
-    return list(found.values())
-
-
 def _models(services: Iterable[Service]) -> list[dict[str, Any]]:
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
     for service in services:
-        model = service.values["model"]
-        if model:
+        for model in filter(None, [service.values["model"], *service.parts.models]):
             key = (model["path"], model["source"], model["revision"])
             found.setdefault(key, {**model, "services": []})["services"].append(service.values["name"])
     return list(found.values())

@@ -30,6 +30,8 @@ class Files(NamedTuple):
     """Why a file cannot serve as a bundle of certificates, or None."""
     digest: Callable[[str], str]
     """Of a text file."""
+    content: Callable[[str], str]
+    """Of the bytes of a file, or of names and sizes in a folder."""
 
 
 class Entry(NamedTuple):
@@ -61,10 +63,10 @@ class Checker:
             common = {key: option for key, option in self._common.items() if key != "kind"}
             return None, [self._kind_flaw(raw), *_options.check(common, known)[1]]
         typed, flaws = _options.check(self._options[kind.name], raw.values, what=f"entry of kind {kind.name}")
-        absent = typed["state"] == "absent"
-        if not absent:
         if kind.family == _jobs.FAMILY:
             flaws += _jobs.flaws(raw.values)
+        absent = typed["state"] == "absent"
+        if not absent:
             flaws += [
                 Flaw(key, None, "is missing", f"Kind {kind.name} needs it: {_describe(self._common[key])}")
                 for key in kind.requires
@@ -113,16 +115,23 @@ class Checker:
         image = typed["image"]
         if not image or not image["archive"]:
             return
-        if image["archive_on"] == "node":
-            if not image["archive"].startswith("/"):
-                yield Flaw(
-                    "image.archive", image["archive"], "is not an absolute path", "Write the whole path on the node."
-                )
-            return
-        given, image["archive"] = image["archive"], _absolute(image["archive"], folder)
-        problem = self._files.problem(image["archive"])
-        if problem and typed["state"] != "absent":
-            yield Flaw("image.archive", given, problem, "Correct the path, or set archive_on: node.")
+        flaws = list(archive_flaws(image, self._files, lambda path: _absolute(path, folder), "image.archive"))
+        if typed["state"] != "absent":
+            yield from flaws
+
+
+def archive_flaws(image: dict[str, Any], files: Files, absolute: Callable[[str], str], key: str) -> Iterator[Flaw]:
+    """What is wrong with the archive of an image; one of the controller gets its whole path."""
+    if not image["archive"]:
+        return
+    if image["archive_on"] == "node":
+        if not image["archive"].startswith("/"):
+            yield Flaw(key, image["archive"], "is not an absolute path", "Write the whole path on the node.")
+        return
+    given, image["archive"] = image["archive"], absolute(image["archive"])
+    problem = files.problem(image["archive"])
+    if problem:
+        yield Flaw(key, given, problem, "Correct the path, or set archive_on: node.")
 
 
 def _with_defaults(common: Mapping[str, Any], kind: Kind) -> dict[str, Any]:
@@ -160,5 +169,5 @@ def expand(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             "name": f"{values['name']}-{index}",
             "port": values["port"] + index if values["port"] else None,
             "npus": {"count": share, "cards": cards},
-        }
             "instance": index,
+        }
