@@ -30,6 +30,8 @@ class Files(NamedTuple):
     """Why a file cannot serve as a bundle of certificates, or None."""
     digest: Callable[[str], str]
     """Of a text file."""
+    content: Callable[[str], str]
+    """Of the bytes of a file, or of names and sizes in a folder."""
 
 
 class Entry(NamedTuple):
@@ -113,16 +115,23 @@ class Checker:
         image = typed["image"]
         if not image or not image["archive"]:
             return
-        if image["archive_on"] == "node":
-            if not image["archive"].startswith("/"):
-                yield Flaw(
-                    "image.archive", image["archive"], "is not an absolute path", "Write the whole path on the node."
-                )
-            return
-        given, image["archive"] = image["archive"], _absolute(image["archive"], folder)
-        problem = self._files.problem(image["archive"])
-        if problem and typed["state"] != "absent":
-            yield Flaw("image.archive", given, problem, "Correct the path, or set archive_on: node.")
+        flaws = list(archive_flaws(image, self._files, lambda path: _absolute(path, folder), "image.archive"))
+        if typed["state"] != "absent":
+            yield from flaws
+
+
+def archive_flaws(image: dict[str, Any], files: Files, absolute: Callable[[str], str], key: str) -> Iterator[Flaw]:
+    """What is wrong with the archive of an image; one of the controller gets its whole path."""
+    if not image["archive"]:
+        return
+    if image["archive_on"] == "node":
+        if not image["archive"].startswith("/"):
+            yield Flaw(key, image["archive"], "is not an absolute path", "Write the whole path on the node.")
+        return
+    given, image["archive"] = image["archive"], absolute(image["archive"])
+    problem = files.problem(image["archive"])
+    if problem:
+        yield Flaw(key, given, problem, "Correct the path, or set archive_on: node.")
 
 
 def _with_defaults(common: Mapping[str, Any], kind: Kind) -> dict[str, Any]:
