@@ -28,6 +28,14 @@ NODES = (
 ADDRESS = "169.254.169.254"
 PARENT = "/ascend.slice/ascend-fleet.slice"
 LABEL = "io.ascend.fleet.schema=1"
+# What an operator puts on servers that reach no repository; afterwards these reach none. Online: tests/fleet, molecule.
+PACKAGES = "/srv/packages"
+OFFLINE = {
+    "deb": "apt-get update -qq && apt-get install -y -qq --no-install-recommends --download-only docker.io iptables"
+    f" && mkdir {PACKAGES} && mv /var/cache/apt/archives/*.deb {PACKAGES}"
+    " && rm -rf /etc/apt/sources.list /etc/apt/sources.list.d /var/lib/apt/lists",
+    "dnf": f"mkdir {PACKAGES} && mv /srv/repo/docker-*.rpm {PACKAGES} && rm -r /srv/repo /etc/yum.repos.d",
+}
 PLAY = """---
 - name: Make the servers ready for containers
   hosts: fleet
@@ -58,6 +66,7 @@ class Site:
         self.variables = {
             "fleet_services": [entry],
             "fleet_report_dir": str(folder / "report"),
+            "fleet_docker_package_dir": PACKAGES,
             "fleet_registries": [{"address": fleet.registry_address, "insecure": True}],
         }
 
@@ -98,6 +107,8 @@ class Site:
 @pytest.fixture(scope="module")
 def site(docker_client, tmp_path_factory):
     with Fleet(f"host-{os.getpid()}", NODES) as fleet:
+        for name, script in OFFLINE.items():
+            fleet.node(name).exec("sh", "-ec", script)
         yield Site(fleet, tmp_path_factory.mktemp("host"))
 
 
@@ -140,6 +151,12 @@ def test_check_mode_predicts_a_change_on_fresh_servers_and_makes_none(predicted)
 def test_a_second_run_changes_nothing(ready):
     assert min(ready.first.values()) > 0
     assert ready.run() == {"deb": 0, "dnf": 0}
+
+
+def test_the_engine_came_from_the_files_on_the_server(ready, node):
+    asked = {"deb": "dpkg-query -W -f '${Package} ' docker.io containerd", "dnf": "rpm -qa --qf '%{NAME} ' 'docker-*'"}
+    there = {"deb": {"docker.io", "containerd"}, "dnf": {"docker-engine", "docker-engine-selinux", "docker-runc"}}
+    assert set(ready.sh(node, asked[node]).out.split()) == there[node]
 
 
 def test_the_engine_runs_as_configured(ready, node):
