@@ -159,7 +159,7 @@ class Node:
     ) -> tuple[list[Work], list[Json]]:
         """Service by service; each finds what the ones before it leave."""
         work, findings = _node_services.orphans(self.document, containers)
-        findings = findings + self._checks(placed, containers, npu)
+        findings = findings + self._checks(placed, containers, npu, _node_storage.coming(earlier))
         if engine_coming:
             coming = [(one, _node_services.predicted(one, engine_coming, unseen)) for one in placed if one.spec]
             return [_work(one, actions) for one, actions in coming], findings
@@ -224,14 +224,17 @@ class Node:
             engine_coming,
         )
 
-    def _checks(self, placed: list[Placed], containers: dict[str, Json], npu: Json | None) -> list[Json]:
+    def _checks(
+        self, placed: list[Placed], containers: dict[str, Json], npu: Json | None, mounting: list[str]
+    ) -> list[Json]:
         chips = _node_npus.by_card(npu)
         findings = []
         for one in placed:
             if one.service["state"] == "present":
                 current = containers.get(one.service["name"])
                 running = current is not None and is_running(current)
-                findings += _node_checks.run(self.system, one.service, one.cards, chips, running)
+                service = _node_storage.without_unmounted(one.service, mounting)
+                findings += _node_checks.run(self.system, service, one.cards, chips, running)
         return findings
 
     def _defaults_to_come(self, defaults: EngineDefaults) -> EngineDefaults:
@@ -249,7 +252,9 @@ class Node:
         """Paths that are missing now and will be there when a container is made."""
         secrets = {_node_secrets.path_of(identity): _container_facts.FILE for identity in self.secrets}
         folders = {act["target"]: _container_facts.FOLDER for act in earlier if act["action"] == "create_directory"}
-        return {**secrets, **folders}
+        mounting = _node_storage.coming(earlier)
+        stored = [path for path, _service in _node_storage.paths(self.document) if _node_storage.lies(path, mounting)]
+        return {**secrets, **folders, **dict.fromkeys(stored, _container_facts.FOLDER)}
 
 
 def _with_login(host: Json, urls: Json | None) -> Json:

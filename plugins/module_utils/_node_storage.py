@@ -34,6 +34,21 @@ def findings(system: System, document: Json) -> list[Json]:
     return [_dead(point, silent[point], services) for point, services in users.items()]
 
 
+def coming(actions: list[Json]) -> list[str]:
+    """Mount points that a plan is going to fill; what lies there cannot be seen before."""
+    return [act["target"] for act in actions if act["scope"] == "host" and act["action"] == "mount"]
+
+
+def lies(path: str, points: list[str]) -> bool:
+    return any(f"{path}/".startswith(f"{point}/") for point in points)
+
+
+def without_unmounted(service: Json, points: list[str]) -> Json:
+    """The service without the checks of what is not mounted yet; they run when its container is made."""
+    checks = [check for check in service["checks"] if not lies(check.get("path") or "", points)]
+    return dict(service, checks=checks) if len(checks) < len(service["checks"]) else service
+
+
 def _dead(point: str, told: str, services: list[str]) -> Json:
     needed = f", which {', '.join(services)} {'needs' if len(services) == 1 else 'need'}," if services else ""
     return finding("storage-dead", f"The storage mounted at {point}{needed} {told}.", key="mounts", value=point)
@@ -54,11 +69,11 @@ def paths(document: Json) -> Iterator[tuple[str, str | None]]:
             for path in filter(None, (artefact.get("path"), _archive(artefact))):
                 for service in artefact.get("services") or [None]:
                     yield path, service
-    for service in document["services"]:
+    for service in [*document["services"], *(document.get("jobs") or [])]:
         for mount in service["container"].get("mounts") or []:
             if mount["type"] == "bind":
                 yield mount["source"], service["name"]
-        for check in service["checks"]:
+        for check in service.get("checks") or []:
             if check.get("path"):
                 yield check["path"], service["name"]
 

@@ -196,6 +196,14 @@ def test_a_node_without_network_storage_is_asked_nothing(tmp_path):
     assert node.calls == []
 
 
+def test_what_will_be_mounted_is_neither_missed_nor_checked_before():
+    actions = [{"scope": "host", "action": "mount", "target": "/mnt/sfs"}, {"scope": "images", "action": "pull"}]
+    points = _node_storage.coming(actions)
+    kept = {"path": "/mnt/sfs_other/x"}
+    seen = _node_storage.without_unmounted(service("chat", checks=[{"path": "/mnt/sfs/x"}, kept, {"port": 1}]), points)
+    assert (points, seen["checks"]) == (["/mnt/sfs"], [kept, {"port": 1}])
+
+
 # A file server that is really stopped
 
 
