@@ -58,7 +58,7 @@ def make(folder: Path, size: int) -> Path:
             number = 0
             while path.stat().st_size < size // len(KINDS):
                 with archive.open(packages.entry(f"{kind.lower()}/lib/lib{number}.so"), "w") as out:
-                    for block in blocks(chance, 48 << 20):
+                    for block in blocks(chance, 16 << 20):
                         out.write(block)
                 archive.fp.flush()
                 number += 1
