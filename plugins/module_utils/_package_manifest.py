@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What was unpacked, kept beside it, so that a later run verifies instead. Private to the collection.
 
-The manifest says what there is and is the same on every node. Where it came from, which differs in times at least, is in
-a file of its own.
+The manifest says what there is and is the same on every node. Where it came from, which differs in times at least, is
+in a file of its own.
 """
 
 from __future__ import annotations
