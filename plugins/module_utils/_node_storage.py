@@ -13,6 +13,8 @@ from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
 Json = Dict[str, Any]
 
+FILLING = (("host", "mount"), ("models", "fetch"))
+
 
 def findings(system: System, document: Json) -> list[Json]:
     """One finding for each dead mount the document needs; with any of them, none of its paths may be touched."""
@@ -35,8 +37,8 @@ def findings(system: System, document: Json) -> list[Json]:
 
 
 def coming(actions: list[Json]) -> list[str]:
-    """Mount points that a plan is going to fill; what lies there cannot be seen before."""
-    return [act["target"] for act in actions if act["scope"] == "host" and act["action"] == "mount"]
+    """Mount points and models that a plan is going to fill; what lies there cannot be seen before."""
+    return [act["target"] for act in actions if (act["scope"], act["action"]) in FILLING]
 
 
 def lies(path: str, points: list[str]) -> bool:
@@ -64,8 +66,8 @@ def paths(document: Json) -> Iterator[tuple[str, str | None]]:
     for path in host.get("wait_mounts") or []:
         yield path, None
     artefacts = document.get("artefacts") or {}
-    for kind in artefacts.values():
-        for artefact in kind:
+    for kind in ("images", "models", "packages"):
+        for artefact in artefacts.get(kind) or []:
             for path in filter(None, (artefact.get("path"), _archive(artefact))):
                 for service in artefact.get("services") or [None]:
                     yield path, service
