@@ -49,6 +49,12 @@ class Origin(NamedTuple):
     """Header for engines that cannot be given a login any other way than in a file."""
 
 
+class Network(NamedTuple):
+    insecure: Callable[[str], bool] = lambda host: False
+    """Whether a registry may speak HTTP or show any certificate."""
+    proxy: dict[str, object] | None = None
+
+
 class ImageEngine(abc.ABC):
     """One engine of a node. Names are those that people write; each engine brings them into its own form."""
 
@@ -83,6 +89,10 @@ class ImageEngine(abc.ABC):
     @abc.abstractmethod
     def missing(self, content: Content) -> int:
         """Bytes of the content that the engine does not have yet, as far as it can tell."""
+
+    def network(self) -> Network:
+        """What the engine itself was told about registries; nothing where it cannot be asked."""
+        return Network()
 
     def describe(self) -> dict[str, str]:
         return {"engine": self.kind, "tool": self.tool}

@@ -20,12 +20,13 @@ from ansible_collections.ascend.fleet.plugins.module_utils._image_engine import 
     ImageEngine,
     Listed,
     Meter,
+    Network,
     Origin,
     Progress,
     PullError,
 )
 from ansible_collections.ascend.fleet.plugins.module_utils._image_reference import DEFAULT_TAG, Reference
-from ansible_collections.ascend.fleet.plugins.module_utils._image_registry import Access, Content
+from ansible_collections.ascend.fleet.plugins.module_utils._image_registry import Access, Content, inside
 
 _LOADED = "Loaded image: "
 # An archive of a hundred gigabytes keeps the engine busy for a while after its last byte.
@@ -88,6 +89,20 @@ class DockerImages(ImageEngine):
             Listed(row["Id"], _names(row), int(row.get("Size") or 0), users.get(row["Id"], []))
             for row in self._reader.images()
         ]
+
+    def network(self) -> Network:
+        told = self._reader.info()
+        config = told.get("RegistryConfig") or {}
+        indexes, networks = config.get("IndexConfigs") or {}, config.get("InsecureRegistryCIDRs") or []
+
+        def insecure(host: str) -> bool:
+            return (indexes.get(host) or {}).get("Secure") is False or inside(host, networks)
+
+        urls = {"http": told.get("HttpProxy"), "https": told.get("HttpsProxy")}
+        if not any(urls.values()) or any("xxxxx" in str(url) for url in urls.values()):
+            # The engine hides the login of its proxy.
+            return Network(insecure)
+        return Network(insecure, {**urls, "no_proxy": str(told.get("NoProxy") or "").split(",")})
 
     def folder(self) -> str:
         return str(self._reader.info().get("DockerRootDir") or "/var/lib/docker")

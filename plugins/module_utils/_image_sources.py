@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, Iterator, NamedTuple, TypeVar
 
-from ansible_collections.ascend.fleet.plugins.module_utils._image_engine import Origin
+from ansible_collections.ascend.fleet.plugins.module_utils._image_engine import Network, Origin
 from ansible_collections.ascend.fleet.plugins.module_utils._image_reference import Reference
 from ansible_collections.ascend.fleet.plugins.module_utils._image_registry import Access, Registry, RegistryError
 
@@ -25,6 +25,7 @@ class Sources(NamedTuple):
     authorities: tuple[str, ...] = ()
     files: Json | None = None
     proxy: Json | None = None
+    network: Callable[[], Network] = Network
 
     def origins(self, reference: Reference) -> Iterator[tuple[Registry, bool]]:
         """Registries that may have the image, the one to ask first first, and whether it is a mirror."""
@@ -52,12 +53,13 @@ class Sources(NamedTuple):
 
     def _access(self, address: str, host: str, prefix: str) -> Access:
         row, login = self.rows.get(address) or {}, self.logins.get(address)
+        network = self.network()
         own = (self.files or {}).get(str((row.get("ca") or {}).get("path")))
         return Access(
             host,
             prefix,
-            bool(row.get("insecure")),
+            bool(row.get("insecure")) or network.insecure(address),
             (login["username"], login["password"]) if login else None,
             (*self.authorities, *([own] if own else [])),
-            self.proxy,
+            self.proxy or network.proxy,
         )

@@ -8,6 +8,7 @@ Private to the collection.
 
 from __future__ import annotations
 
+import functools
 import platform
 from typing import Any, Dict, NamedTuple
 
@@ -43,7 +44,7 @@ class ImageScope:
         self._images: list[Json] = artefacts["images"]
         self._registries: list[Json] = artefacts.get("registries") or []
         self._store: Json = artefacts.get("image_store") or {}
-        self._sources = _sources(self._registries, host, logins)
+        self.sources = _sources(self._registries, host, logins)
         self._seconds: dict[str, float] = {}
 
     @property
@@ -53,7 +54,7 @@ class ImageScope:
 
     def look(self, engine_there: bool) -> Looked:
         engine = self._engine() if engine_there else None
-        return Looked(engine, _node_images.observe(self._images, engine, self._sources, platform.machine()))
+        return Looked(engine, _node_images.observe(self._images, engine, self._asking(engine), platform.machine()))
 
     def plan(self, looked: Looked, npu: Json | None, engine_coming: str | None, unseen: str | None) -> AboutImages:
         engine, seen = looked
@@ -75,7 +76,8 @@ class ImageScope:
         if not actions:
             return
         owners = {image["reference"]: image["services"] for image in self._images}
-        bringer = Bringer(self._system, self._engine(), self._sources, self._store.get("retries", RETRIES))
+        engine = self._engine()
+        bringer = Bringer(self._system, engine, self._asking(engine), self._store.get("retries", RETRIES))
         for act in actions:
             bringer.carry_out(act, self._files, owners.get(act["target"], []), progress)
         self._seconds = bringer.seconds
@@ -84,8 +86,14 @@ class ImageScope:
         """What the engine has now; the registries have been asked already."""
         engine = self._engine()
         wanted = [dict(image, check=None) for image in self._images]
-        seen = _node_images.observe(wanted, engine, self._sources, platform.machine())
+        seen = _node_images.observe(wanted, engine, self.sources, platform.machine())
         return _node_images.lines(wanted, seen, engine, self._seconds)
+
+    def _asking(self, engine: ImageEngine | None) -> Sources:
+        """The sources as the engine would reach them; it is asked once, and only where a registry is."""
+        return (
+            self.sources._replace(network=functools.lru_cache(maxsize=1)(engine.network)) if engine else self.sources
+        )
 
     def _engine(self) -> ImageEngine:
         return _image_detect.engine(self._system, self._reader, self._store)

@@ -62,6 +62,7 @@ def make(host: str, step: str, result: Mapping[str, Any], time: str | None = Non
         "message": message,
         "findings": plain(findings),
         "services": plain(result.get("services") or []),
+        "images": plain(result.get("images") or []),
         "plan": plain(result.get("plan") or []),
         "node": plain(result.get("node") or {}),
     }

@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.ascend.fleet.plugins.module_utils._image_engine import gigabytes
+
 WORDS = {True: "ok", False: "FAILED", None: "not proven"}
 NOT_REACHED = "no-result"
 _ANSWER_WIDTH = 60
 _NAMED_HOSTS = 5
+IMAGE_STEPS = ("stage", "images")
+_IMAGE_COLUMNS = ("IMAGE", "NODE", "STATE", "SIZE", "SECONDS", "ENGINE")
 _SERVICE_COLUMNS = ("SERVICE", "NODE", "CARDS", "STATE", "URL", "ANSWER")
 
 
@@ -22,6 +26,9 @@ def text(verdict: Mapping[str, Any], path: str) -> str:
     rows = service_rows(hosts)
     if rows:
         lines += ["", *table(_SERVICE_COLUMNS, rows)]
+    if verdict["step"] in IMAGE_STEPS:
+        found = image_rows(hosts)
+        lines += ["", *table(_IMAGE_COLUMNS, found)] if found else []
     warnings = [item for state in hosts.values() for item in state["warnings"]]
     for title, items in (("Failures", verdict["failures"]), ("Warnings", warnings)):
         if items:
@@ -54,6 +61,21 @@ def service_rows(hosts: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
         ]
         for host, state in hosts.items()
         for service in state["services"]
+    ]
+
+
+def image_rows(hosts: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
+    return [
+        [
+            image["reference"],
+            host,
+            image["state"],
+            gigabytes(image["size"]) if image["size"] else "",
+            "" if image["seconds"] is None else str(image["seconds"]),
+            " by ".join(str(image[key]) for key in ("engine", "tool") if image[key]),
+        ]
+        for host, state in hosts.items()
+        for image in state.get("images") or []
     ]
 
 

@@ -18,6 +18,8 @@ CONTINUE = "continue"
 
 # The order in which a run passes through its steps; the latest one that saw a service describes it.
 STEPS = ("preflight", "plan", "prepare", "stage", "deploy", "verify", "jobs", "outputs", "drift", "teardown", "report")
+# Those that end with every image on every node.
+BRINGING = ("stage", "site", "images")
 _FINDING_KEYS = ("service", "key", "value", "check", "severity", "message", "remedy")
 
 
@@ -51,6 +53,8 @@ def judge(question: Question, records: Records, time: str) -> dict[str, Any]:
         own = {step: records[step][host] for step in _ordered(records) if host in records[step]}
         found = [*_findings(own), *(item for item in question.findings if item.get("host") == host)]
         missing = [step for step in question.required if step not in own]
+        if question.final and question.proves and question.step in BRINGING:
+            found += _absent_images(own, {str(item["value"]) for item in found})
         bad = [_on(host, item) for item in found if item["severity"] == ERROR]
         if question.final and missing and not bad:
             bad = [_on(host, _no_result(host, missing[0], broken))]
@@ -100,12 +104,33 @@ def _seen(own: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     services: dict[str, Any] = {}
     for record in own.values():
         services.update({service["name"]: service for service in record["services"]})
+    images = _images(own)
     return {
         "unreachable": any(record["unreachable"] for record in own.values()),
         "changed": any(record["changed"] for record in own.values()),
         "steps": {step: _state(record) for step, record in own.items()},
         "services": list(services.values()),
+        "images": images,
     }
+
+
+def _images(own: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What the latest look at the engine saw; the seconds are those of the step that brought the image."""
+    images: dict[str, dict[str, Any]] = {}
+    for record in own.values():
+        for line in record.get("images") or []:
+            before = images.get(line["reference"], {})
+            seconds = line["seconds"] if line["seconds"] is not None else before.get("seconds")
+            images[line["reference"]] = {**line, "seconds": seconds}
+    return list(images.values())
+
+
+def _absent_images(own: Mapping[str, Mapping[str, Any]], told: set[str]) -> list[dict[str, Any]]:
+    return [
+        finding("image-missing", f"Image {line['reference']} is not on the node.", key="image", value=line["reference"])
+        for line in _images(own)
+        if line["state"] != "present" and line["reference"] not in told
+    ]
 
 
 def _state(record: Mapping[str, Any]) -> str:
