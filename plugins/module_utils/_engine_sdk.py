@@ -11,6 +11,7 @@ requests of the other fails in ways that name neither.
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import sys
 from typing import Any, BinaryIO, Callable, Iterable, Iterator, TypeVar
@@ -57,7 +58,7 @@ class EngineClient:
         address = f"{self._api.base_url}/v{self._api.api_version}/containers/{container}/update"
         answer = self._ask(f"update container {container}", lambda: self._api.post(address, json=body, timeout=TIMEOUT))
         if answer.status_code >= 400:
-            raise _refused(f"update container {container}", str(answer.json().get("message", answer.text)))
+            raise _refused(f"update container {container}", _said(answer.text))
 
     def pull(self, reference: str) -> Iterator[dict[str, Any]]:
         """What the engine tells while it pulls; a failure is one of the lines."""
@@ -89,6 +90,14 @@ class EngineClient:
             raise FleetError(
                 "engine-unavailable", f"The container engine went away while asked to {what}: {error}."
             ) from error
+
+
+def _said(text: str) -> str:
+    """The engine's own words, whether or not something between changed their form."""
+    try:
+        return str(json.loads(text)["message"])
+    except (ValueError, KeyError, TypeError):
+        return " ".join(text.split())
 
 
 def client(socket_path: str, sdk_folder: str | None = None) -> EngineClient:

@@ -29,6 +29,11 @@ CHECKS: dict[str, Check] = {
     "host-unreachable": Check(
         ERROR, "The node answers over its connection.", "Check address, network and credentials of the node."
     ),
+    "become-refused": Check(
+        ERROR,
+        "The user of the connection may become root on the node.",
+        "Give the password with --ask-become-pass or ansible_become_password, or let the user run sudo without one.",
+    ),
     "step-failed": Check(ERROR, "Every task of a step succeeds.", "Read the message, mend its cause and run again."),
     "no-result": Check(
         ERROR,

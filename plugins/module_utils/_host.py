@@ -262,6 +262,7 @@ _APPLY: dict[str, Step] = {
     "write_ca": _write_ca,
     "remove_ca": _remove_ca,
     "write": _write,
+    "remove": _with_step(lambda system, step: _units.remove(system, step["target"])),
     "daemon_reload": _reload_units,
     "block_metadata": _block,
     "unblock_metadata": _unblock,

@@ -265,8 +265,8 @@ def write_proxy(system: System, proxy: dict[str, Any]) -> None:
 
 
 def remove_proxy(system: System) -> None:
-    system.remove(_units.PROXY_DROPIN)
-    system.remove(_units.PROXY_ENVIRONMENT)
+    _units.remove(system, _units.PROXY_DROPIN)
+    _units.remove(system, _units.PROXY_ENVIRONMENT)
     _units.reload(system)
     note_restart(system, ["proxy"])
 

@@ -443,4 +443,4 @@ def unblock(system: System) -> None:
             raise FleetError("metadata-block-failed", f"The rules of {_units.BLOCK} stay: {detail}", value=detail)
     system.run(["systemctl", "stop", _units.BLOCK], timeout=60)
     for path in (_units.BLOCK_SCRIPT, _units.BLOCK_UNIT, _units.SLICE_UNIT):
-        system.remove(path)
+        _units.remove(system, path)

@@ -11,7 +11,7 @@ from typing import Any, Dict
 from ansible_collections.ascend.fleet.plugins.module_utils import _lock, _node_apply, _node_report, _work
 from ansible_collections.ascend.fleet.plugins.module_utils._document import SCHEMA, digest
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, unwritable
-from ansible_collections.ascend.fleet.plugins.module_utils._node import Node
+from ansible_collections.ascend.fleet.plugins.module_utils._node import Node, NodePlan
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
 Json = Dict[str, Any]
@@ -95,8 +95,21 @@ def _apply(system: System, params: Json, check_mode: bool) -> Json:
         jobs, failures = _node_apply.run_jobs(node, plan, run["id"], renewing)
         return _node_report.applied(applied, lines + jobs, failures)
 
-    _work.start(system, lock, work, {"id": run["id"], "owner": run["owner"]}, job)
+    _work.start(system, lock, work, {"id": run["id"], "owner": run["owner"]}, _with_plan(plan, job))
     return _outcome(system, work, params["wait"])
+
+
+def _with_plan(plan: NodePlan, job: _work.Job) -> _work.Job:
+    """The work, whose failure does not hide what was planned."""
+
+    def told(progress: _work.Progress) -> Json:
+        try:
+            return job(progress)
+        except FleetError as error:
+            # What was done before the failure is not known, so the node may have changed.
+            return _node_report.applied(plan, plan.services, [error.finding])
+
+    return told
 
 
 def _attach(system: System, lock: _lock.Lock, params: Json, work: str) -> Json:

@@ -16,6 +16,9 @@ from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 Json = Dict[str, Any]
 
 
+READ_BY_OTHERS = "the secret may be read by others than its owner"
+
+
 def path_of(identity: str) -> str:
     return f"{SECRETS_DIR}/{identity}"
 
@@ -59,7 +62,7 @@ def _compared(system: System, wanted: Json, secrets: dict[str, str]) -> tuple[Js
     there = system.stat(path)
     # Written with 0600, it gets its own mode together with its owner when the container is made.
     if there is not None and there.st_mode & 0o777 & ~(int(wanted["mode"], 8) | 0o600):
-        return wanted, True, "the secret may be read by others than its owner"
+        return wanted, True, READ_BY_OTHERS
     return wanted, True, None
 
 

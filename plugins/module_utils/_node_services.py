@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import Any, Callable, Dict, List, NamedTuple
 
-from ansible_collections.ascend.fleet.plugins.module_utils import _placement, _soc
+from ansible_collections.ascend.fleet.plugins.module_utils import _node_secrets, _placement, _soc
 from ansible_collections.ascend.fleet.plugins.module_utils._container_cards import give_cards
 from ansible_collections.ascend.fleet.plugins.module_utils._container_engine import (
     cards_of,
@@ -138,7 +138,8 @@ def predicted(one: Placed, because: str, unseen: str | None = None) -> list[Json
 def with_restart(service: Json, container: Json | None, secrets: list[Json], actions: list[Json]) -> list[Json]:
     """A running container still sees the secret it was started with; a new content needs a restart."""
     running = container is not None and is_running(container) and service["state"] == "present"
-    if not secrets or not running or any(act["action"] in _BRINGS_UP for act in actions):
+    another = any(act["reason"] != _node_secrets.READ_BY_OTHERS for act in secrets)
+    if not another or not running or any(act["action"] in _BRINGS_UP for act in actions):
         return actions
     restart = action(
         "services", "restart", service["name"], "its secret changes", "running", "running", interrupts=True

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from typing import Any, Sequence
@@ -29,7 +30,9 @@ DRIVER_SCRIPT = f"{LIBRARY}/npu-wait"
 SLICE_UNIT = f"{UNIT_DIR}/{SLICE}"
 ORDER_DROPIN = f"{UNIT_DIR}/{DOCKER}.d/50-ascend-fleet-order.conf"
 PROXY_DROPIN = f"{UNIT_DIR}/{DOCKER}.d/50-ascend-fleet-proxy.conf"
-PROXY_ENVIRONMENT = "/etc/ascend-fleet/engine.env"
+SETTINGS = "/etc/ascend-fleet"
+PROXY_ENVIRONMENT = f"{SETTINGS}/engine.env"
+OWN_FOLDERS = (LIBRARY, SETTINGS)
 
 FIREWALLS = (
     "firewalld.service",
@@ -54,6 +57,14 @@ PROPERTIES = (
 
 
 # --- reading
+
+
+def remove(system: System, path: str) -> None:
+    """A file of ours, and its folder with the last one."""
+    system.remove(path)
+    folder = os.path.dirname(path)
+    if folder in OWN_FOLDERS and system.isdir(folder) and not system.listdir(folder):
+        os.rmdir(system.path(folder))
 
 
 def show(system: System, more: Sequence[str] = ()) -> dict[str, dict[str, str]] | None:

@@ -8,6 +8,7 @@ Private to the collection.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -467,7 +468,10 @@ class _Compiler:
         return {"source": path, "sha256": self._digest(path)}
 
     def _no_proxy(self, settings: Mapping[str, Any]) -> list[str]:
-        """What is inside: the loopback, the nodes and the registries."""
+        """What is inside: the loopback, the registries, and the networks of the nodes.
+
+        Networks and not nodes, since another value restarts engines and a node more is no reason for that.
+        """
         proxy = settings["fleet_proxy"]
         if not (proxy.get("http") or proxy.get("https")) or proxy.get("no_proxy") is not None:
             return []
@@ -475,7 +479,7 @@ class _Compiler:
         addresses += [settings["fleet_registry"].partition("/")[0]] if settings["fleet_registry"] else []
         registries = [address.partition(":")[0] for address in addresses]
         if self._addresses is None:
-            self._addresses = [self.world.address(host) for host in self._fleet()]
+            self._addresses = sorted({_network(self.world.address(host)) for host in self._fleet()})
         return list(dict.fromkeys([*LOOPBACK, *registries, *self._addresses]))
 
     def _reach(self, host: str, service: Service) -> Iterator[dict[str, Any]]:
@@ -492,6 +496,16 @@ class _Compiler:
 
 def _is_job(service: Service) -> bool:
     return service.entry.kind.family == _jobs.FAMILY
+
+
+def _network(address: str) -> str:
+    """The network of an address, as large as one segment usually is; the domain of a name."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        _host, dot, domain = address.partition(".")
+        return f"{dot}{domain}" or address
+    return str(ipaddress.ip_network(f"{address}/{24 if parsed.version == 4 else 64}", strict=False))
 
 
 def _names(service: Service) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -49,7 +50,7 @@ def make(host: str, step: str, result: Mapping[str, Any], time: str | None = Non
     message = str(result.get("msg") or "")
     findings = [dict(item) for item in result.get("findings") or []]
     if failed and not any(item.get("severity") == ERROR for item in findings):
-        check = "host-unreachable" if unreachable else "step-failed"
+        check = "host-unreachable" if unreachable else _cause(message)
         findings.append(finding(check, message or f"The step {step} failed and gave no reason."))
     return {
         "schema": SCHEMA,
@@ -66,6 +67,16 @@ def make(host: str, step: str, result: Mapping[str, Any], time: str | None = Non
         "plan": plain(result.get("plan") or []),
         "node": plain(result.get("node") or {}),
     }
+
+
+# What Ansible says for itself, before any module of ours has run.
+_CAUSES = {
+    "become-refused": re.compile(r"(missing|incorrect) \w+ password|a password is required|not in the sudoers", re.I),
+}
+
+
+def _cause(message: str) -> str:
+    return next((check for check, words in _CAUSES.items() if words.search(message)), "step-failed")
 
 
 def run_dir(report_dir: str, run_id: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ansible_collections.ascend.fleet.plugins.module_utils._document import SECRETS_DIR
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import ERROR, WARNING, finding
 
 Records = Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -155,6 +156,8 @@ def _is_repeat(action: Mapping[str, Any]) -> bool:
 
 def _drift(action: Mapping[str, Any]) -> dict[str, Any]:
     service = action["target"] if action["scope"] in ("services", "jobs") else None
+    if service and service.startswith(f"{SECRETS_DIR}/"):
+        service = service[len(SECRETS_DIR) + 1 :].partition("/")[0]
     return finding(
         "drift",
         f"{action['target']} needs {action['action']}: {action['reason'].rstrip('.')}.",

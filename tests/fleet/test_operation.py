@@ -149,6 +149,9 @@ def test_service_that_fails_stops_the_ramp(ground: Ground) -> None:
     assert run.rc != 0
     assert [host for host, _check in run.failed_checks()] == ["n1", "n2"]
     assert run.failed_checks()[1] == ("n2", "no-result")
+    record = run.record("deploy", "n1")
+    assert record["changed"] is True
+    assert ("create", "web") in {(act["action"], act["target"]) for act in record["plan"]}
     assert containers(ground.node("n2")) == set()
     assert not exists(ground.node("n1"), LEASE)
 

@@ -10,6 +10,7 @@ import re
 from typing import Any
 
 import pytest
+import yaml
 
 from .conftest import DEAD, ROOT, Fleet
 
@@ -224,6 +225,26 @@ def test_tags_leave_the_verdict_open(fleet: Fleet) -> None:
     assert run.rc == 0, run.out
     assert run.steps("n1") == ["preflight", "prepare", "release"]
     assert run.verdict["ok"] is None
+
+
+def test_a_tag_that_no_step_has_is_refused(fleet: Fleet) -> None:
+    fleet.hosts = {"n1": node()}
+    run = fleet.run("site", "--tags", "prepare,depoly")
+    assert run.rc != 0
+    assert "No step has the tag depoly; there are prepare, stage" in run.out
+    assert run.calls == []
+
+
+def test_every_tag_of_a_playbook_may_be_asked_for() -> None:
+    known = yaml.safe_load((ROOT / "playbooks/shared/nodes.yml").read_text())[0]["tasks"][1]["vars"]["__fleet_steps"]
+    used = {
+        tag
+        for path in (ROOT / "playbooks").glob("*.yml")
+        for play in yaml.safe_load(path.read_text())
+        for task in play.get("tasks", [])
+        for tag in task.get("tags", [])
+    }
+    assert used - {"always"} <= set(known)
 
 
 def test_drift_names_every_difference(fleet: Fleet) -> None:

@@ -15,6 +15,22 @@ from ansible_collections.ascend.fleet.plugins.plugin_utils import _records
 
 
 @pytest.mark.parametrize(
+    ("message", "check"),
+    [
+        ("Task failed: Missing sudo password", "become-refused"),
+        ("Incorrect sudo password", "become-refused"),
+        ("sudo: a password is required\n", "become-refused"),
+        ("ops is not in the sudoers file.", "become-refused"),
+        ("The password of the registry is wrong.", "step-failed"),
+    ],
+)
+def test_what_ansible_says_of_rights_has_its_own_remedy(message: str, check: str) -> None:
+    [found] = _records.make("n1", "preflight", {"failed": True, "msg": message})["findings"]
+    assert found["check"] == check
+    assert ("--ask-become-pass" in found["remedy"]) is (check == "become-refused")
+
+
+@pytest.mark.parametrize(
     ("known", "message"),
     [
         (None, "it broke"),

@@ -320,6 +320,7 @@ def test_a_changed_password_is_seen_and_a_dropped_proxy_removed(node):
     assert "remove_proxy" in names(node.converge(want())[0])
     assert node.read(_units.PROXY_DROPIN) is None
     assert node.read(_units.PROXY_ENVIRONMENT) is None
+    assert not node.system.exists("/etc/ascend-fleet")
     assert node.plan(want()) == ([], [])
 
 

@@ -10,6 +10,7 @@ import datetime
 import pytest
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _node_images, _node_services
+from ansible_collections.ascend.fleet.plugins.module_utils._node_secrets import READ_BY_OTHERS
 from tests.unit.plugins.module_utils.node_documents import container, document, neighbour, npus, service
 
 
@@ -112,17 +113,23 @@ def test_only_containers_of_the_fleet_that_no_entry_names_are_orphans(prune, rem
     assert [item["service"] for item in findings] == reported
 
 
+CONTENT = "the secret has another content"
+
+
 @pytest.mark.parametrize(
     ("actions", "running", "secrets", "restarts"),
     [
-        ([], True, ["write"], True),
+        ([], True, [CONTENT], True),
+        ([], True, [READ_BY_OTHERS], False),
+        ([], True, [READ_BY_OTHERS, CONTENT], True),
         ([], True, [], False),
-        ([], False, ["write"], False),
-        ([{"action": "replace"}], True, ["write"], False),
+        ([], False, [CONTENT], False),
+        ([{"action": "replace"}], True, [CONTENT], False),
     ],
 )
 def test_a_new_secret_restarts_a_container_that_would_go_on_with_the_old_one(actions, running, secrets, restarts):
-    planned = _node_services.with_restart(service("aa"), container("aa", "aa", running), secrets, actions)
+    writes = [{"action": "write_secret", "reason": reason} for reason in secrets]
+    planned = _node_services.with_restart(service("aa"), container("aa", "aa", running), writes, actions)
     assert [act["action"] for act in planned].count("restart") == restarts
 
 

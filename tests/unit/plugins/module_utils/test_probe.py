@@ -38,12 +38,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer(self.rfile.read(int(self.headers["Content-Length"] or 0)).decode())
 
     def answer(self, body: str | None) -> None:
-        self.server.seen.append((self.command, self.path, dict(self.headers), body))  # type: ignore[attr-defined]
+        self.server.seen.append((self.command, self.path, dict(self.headers), body))  # type: ignore[attr-defined]  # of this test\'s server
         if self.path == "/slow":
             time.sleep(1)
         status, text = REPLIES.get(self.path, (200, body or ""))
         if self.path == "/counts":
-            text = json.dumps({"asked": sum(path == "/counts" for _method, path, *_rest in self.server.seen)})  # type: ignore[attr-defined]
+            text = json.dumps({"asked": sum(path == "/counts" for _method, path, *_rest in self.server.seen)})  # type: ignore[attr-defined]  # of this test\'s server
         if self.path == "/echo-headers":
             text = json.dumps(dict(self.headers))
         self.send_response(status)
@@ -59,9 +59,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[Any]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.seen = []  # type: ignore[attr-defined]
+    server.seen = []  # type: ignore[attr-defined]  # of this test\'s server
     # A client that gave up is part of a test.
-    server.handle_error = lambda *_arguments: None  # type: ignore[method-assign]
+    server.handle_error = lambda *_arguments: None  # type: ignore[method-assign]  # of this test\'s server
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield server
     server.shutdown()

@@ -283,12 +283,14 @@ def test_another_log_driver_gets_no_options_it_does_not_know(compile_inventory):
     assert compile_inventory.document(values)["host"]["engine"]["daemon"] == {"log-driver": "journald"}
 
 
-def test_the_proxy_leaves_out_nodes_and_registries(compile_inventory):
+def test_the_proxy_leaves_out_the_networks_of_nodes_and_registries(compile_inventory):
     shared = {"fleet_proxy": {"http": "http://proxy:3128"}, "fleet_registries": [{"address": "reg.lan:5000"}]}
-    hosts = {"n1": {**shared, "ansible_host": "10.0.0.1"}, "n2": {**shared, "fleet_address": "10.9.0.2"}, "n3": shared}
+    addresses = {"n1": "10.0.0.1", "n2": "10.9.0.2", "n3": "fd00::7", "n4": "n4.cluster.lan"}
+    hosts = {name: {**shared, "ansible_host": address} for name, address in addresses.items()} | {"n5": shared}
     whole = compile_inventory(hosts)
     limited = compile_inventory(hosts, limit=["n2"])
-    expected = ["localhost", "127.0.0.1", "::1", "reg.lan", "10.0.0.1", "10.9.0.2", "n3"]
+    expected = ["localhost", "127.0.0.1", "::1", "reg.lan", ".cluster.lan", "10.0.0.0/24", "10.9.0.0/24"]
+    expected += ["fd00::/64", "n5"]
     assert whole.documents["n1"]["host"]["engine"]["proxy"] == {
         "http": "http://proxy:3128",
         "https": None,
@@ -296,6 +298,9 @@ def test_the_proxy_leaves_out_nodes_and_registries(compile_inventory):
         "login": False,
     }
     assert limited.documents["n2"] == whole.documents["n2"]
+    # Another list would restart the engine of every node.
+    more = {f"m{number}": {**shared, "ansible_host": f"10.0.0.{number}"} for number in range(10, 20)}
+    assert compile_inventory({**hosts, **more}).documents["n1"] == whole.documents["n1"]
 
 
 def test_the_login_of_a_proxy_stays_out_of_the_document(compile_inventory):

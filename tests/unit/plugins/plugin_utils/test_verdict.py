@@ -81,16 +81,21 @@ def test_who_may_proceed(policy: str, found: dict[str, Any], hosts: list[str]) -
     assert _verdict.proceed(judge(records(**found), final=False), policy) == hosts
 
 
+SECRET = "/var/lib/ascend-fleet/secrets/chat/api_key"
+
+
 def test_drift_turns_each_action_into_a_failure() -> None:
     plan = [
         {"scope": "services", "action": "replace", "target": "chat", "reason": "its image differs"},
         {"scope": "host", "action": "write", "target": "/etc/docker/daemon.json", "reason": "log-driver differs"},
+        {"scope": "services", "action": "write_secret", "target": SECRET, "reason": "the secret has another content"},
     ]
     verdict = judge(records(drift={"n1": {"plan": plan}, "n2": {}}), step="drift", required=["drift"])
     assert verdict["ok"] is False
     assert [(item["check"], item["service"], item["value"]) for item in verdict["failures"]] == [
         ("drift", "chat", "chat"),
         ("drift", None, "/etc/docker/daemon.json"),
+        ("drift", "chat", SECRET),
     ]
     assert judge(records(preflight={"n1": {"plan": plan}, "n2": {}}, verify=WELL))["ok"] is True
 
