@@ -55,7 +55,7 @@ def judge(question: Question, records: Records, time: str) -> dict[str, Any]:
         found = [*_findings(own), *(item for item in question.findings if item.get("host") == host)]
         missing = [step for step in question.required if step not in own]
         if question.final and question.proves and question.step in BRINGING:
-            found += _absent_images(own, {str(item["value"]) for item in found})
+            found += _absent_images(own, {str(item.get("value")) for item in found})
         bad = [_on(host, item) for item in found if item["severity"] == ERROR]
         if question.final and missing and not bad:
             bad = [_on(host, _no_result(host, missing[0], broken))]
