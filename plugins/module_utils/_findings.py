@@ -198,6 +198,11 @@ CHECKS: dict[str, Check] = {
         "A service without a login is reached from its node only.",
         "Bind it to 127.0.0.1 and put a gateway with a login before it, or let only trusted addresses reach the port.",
     ),
+    "service-open": Check(
+        WARNING,
+        "A service without a login is reached from its node only.",
+        "Bind it to 127.0.0.1 and put a gateway with a login before it, or let only trusted addresses reach the port.",
+    ),
     "secret-in-env": Check(
         WARNING,
         "Nothing secret is in a container's environment, which docker inspect shows.",

@@ -271,6 +271,7 @@ class _Compiler:
         ready = Settings(
             ready_timeout=settings["fleet_ready_timeout"],
             sha256=self.world.files.content,
+            sha256=self.world.files.content,
             work_dir=settings["fleet_work_dir"],
         )
         for values in expand(entry.values):

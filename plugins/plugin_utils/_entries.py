@@ -32,6 +32,8 @@ class Files(NamedTuple):
     """Of a text file."""
     content: Callable[[str], str]
     """Of the bytes of a file, or of names and sizes in a folder."""
+    content: Callable[[str], str]
+    """Of the bytes of a file, or of names and sizes in a folder."""
 
 
 class Entry(NamedTuple):

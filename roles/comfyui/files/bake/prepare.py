@@ -1,0 +1,86 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Choose Python packages that go together with the torch of the image, which is never replaced.
+
+Reads the inputs of the image (JSON) from the first argument, and writes constraints.txt beside
+requirements.txt in the folder of ComfyUI. Without that folder, only tells what is installed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import sys
+from collections.abc import Iterable
+from importlib import metadata
+from typing import Any
+
+TORCH_LINE = re.compile(r"^torch[ \t]*$", re.MULTILINE)
+# What the vendor builds to go together.
+FAMILY = ("torch", "torch_npu", "torchvision", "torchaudio")
+
+
+def installed(names: Iterable[str] = FAMILY) -> dict[str, str]:
+    found = {}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def choose(rows: list[dict[str, Any]], torch: str | None) -> dict[str, Any]:
+    """The first row for this torch; without any torch, the first that names one."""
+    series = ".".join(torch.split(".")[:2]) if torch else None
+    for row in rows:
+        if row["torch"] in (series, None) or series is None:
+            return row
+    return {"torch": None, "version": None, "pins": {}, "add": []}
+
+
+def constraints(row: dict[str, Any], own: list[str], there: dict[str, str]) -> list[str]:
+    """What is there comes first, then what the user limits, then what is known to work."""
+    lines = [f"{name}=={version}" for name, version in sorted(there.items())]
+    lines += own
+    told = {canonical(line) for line in lines}
+    return lines + [f"{name}{limit}" for name, limit in sorted(row["pins"].items()) if canonical(name) not in told]
+
+
+def canonical(line: str) -> str:
+    return re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0].lower().replace("-", "_").replace(".", "_")
+
+
+def pinned(requirements: str, torch: str | None) -> str:
+    """The line torch alone; torchsde, torchvision and torchaudio begin like it."""
+    return TORCH_LINE.sub(f"torch=={torch}", requirements) if torch else requirements
+
+
+def main() -> None:
+    with open(sys.argv[1], encoding="utf-8") as handle:
+        wanted = json.load(handle)
+    there = installed()
+    row = choose(wanted["constraints"], there.get("torch") or wanted["torch"])
+    torch = there.get("torch") or wanted["torch"] or row["version"]
+    requirements = os.path.join(wanted["install_dir"], "requirements.txt")
+    if os.path.isfile(requirements):
+        with open(requirements, encoding="utf-8") as handle:
+            text = handle.read()
+        with open(requirements, "w", encoding="utf-8") as handle:
+            handle.write(pinned(text, torch))
+        with open(os.path.join(wanted["install_dir"], "constraints.txt"), "w", encoding="utf-8") as handle:
+            handle.write("\n".join(constraints(row, wanted["pins"], there)) + "\n")
+    told = {
+        "installed": there,
+        "add": row["add"],
+        "tag": "cp{}{}".format(*sys.version_info),
+        "machine": platform.machine(),
+    }
+    print(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main()
