@@ -23,6 +23,7 @@ from ansible_collections.ascend.fleet.plugins.plugin_utils import (
     _images,
     _jobs,
     _merge,
+    _models,
     _problems,
 )
 from ansible_collections.ascend.fleet.plugins.plugin_utils._entries import Checker, Entry, Files, expand
@@ -271,12 +272,12 @@ class _Compiler:
         ready = Settings(
             ready_timeout=settings["fleet_ready_timeout"],
             sha256=self.world.files.content,
-            sha256=self.world.files.content,
             work_dir=settings["fleet_work_dir"],
         )
         for values in expand(entry.values):
             if entry.kind.family == _jobs.FAMILY:
                 values["part"] = self._part(host, entry, values)
+            values["model"] = _models.placed(values["model"], settings["fleet_work_dir"])
             parts = entry.kind.compile(values, ready)
             if values["state"] != "absent":
                 self._complain(host, parts.flaws, entry.place)
@@ -300,6 +301,7 @@ class _Compiler:
             flaw = Flaw("port", port, f"is published by {other.values['name']} too", remedy)
             self._complain(host, [flaw], service.entry.place)
         self._check_images(host, kept)
+        self._check_models(host, kept)
         self._check_cards(host, kept, settings["fleet_npus_expected"])
 
     def _check_images(self, host: str, services: Sequence[Service]) -> None:
@@ -313,6 +315,11 @@ class _Compiler:
                 told = f"is not that of {first.values['name']}, which has {other or 'none'} for the same image"
                 remedy = "Write the same digest in both entries, or give one of the images another tag."
                 self._complain(host, [Flaw("image.digest", image["digest"], told, remedy)], service.entry.place)
+
+    def _check_models(self, host: str, services: Sequence[Service]) -> None:
+        places = {service.values["name"]: service.entry.place for service in services}
+        for name, flaw in _models.conflicts(_models_of(services)):
+            self._complain(host, [flaw], places[name])
 
     def _check_cards(self, host: str, services: Sequence[Service], expected: int | None) -> None:
         owners: dict[int, str] = {}
@@ -424,7 +431,7 @@ class _Compiler:
             "images": _images.rows(wanted, settings),
             "image_store": _images.store(settings, self.staged and self.staged.engine),
             "registries": _images.registries(settings, self._digest),
-            "models": _models(kept),
+            "models": _models_of(kept),
         }
 
     def _given(self, host: str) -> tuple[list[dict[str, Any]], list[Flaw]]:
@@ -555,13 +562,12 @@ def _row(host: str, service: Service, cards: list[int] | None, problem: str | No
     }
 
 
-def _models(services: Iterable[Service]) -> list[dict[str, Any]]:
-    found: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for service in services:
-        for model in filter(None, [service.values["model"], *service.parts.models]):
-            key = (model["path"], model["source"], model["revision"])
-            found.setdefault(key, {**model, "services": []})["services"].append(service.values["name"])
-    return list(found.values())
+def _models_of(services: Iterable[Service]) -> list[dict[str, Any]]:
+    return _models.documents(
+        (service.values["name"], model)
+        for service in services
+        for model in filter(None, [service.values["model"], *service.parts.models])
+    )
 
 
 def _waits(services: Iterable[Service]) -> list[str]:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ansible_collections.ascend.fleet.plugins.plugin_utils import _jobs, _options
+from ansible_collections.ascend.fleet.plugins.plugin_utils import _jobs, _models, _options
 from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds import _base
 from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds._base import Kind
 from ansible_collections.ascend.fleet.plugins.plugin_utils._merge import RawEntry
@@ -30,8 +30,6 @@ class Files(NamedTuple):
     """Why a file cannot serve as a bundle of certificates, or None."""
     digest: Callable[[str], str]
     """Of a text file."""
-    content: Callable[[str], str]
-    """Of the bytes of a file, or of names and sizes in a folder."""
     content: Callable[[str], str]
     """Of the bytes of a file, or of names and sizes in a folder."""
 
@@ -77,7 +75,11 @@ class Checker:
             flaws += self._resolve_files(self._options[kind.name], typed, folder, "")
         if flaws:
             return None, flaws
-        flaws = [*_base.common_flaws(typed), *self._archive_flaws(typed, folder)]
+        flaws = [
+            *_base.common_flaws(typed),
+            *self._archive_flaws(typed, folder),
+            *_models.flaws(typed["model"], self._files.problem),
+        ]
         return (None, flaws) if flaws else (Entry(raw.place, kind, typed), [])
 
     def _kind_flaw(self, raw: RawEntry) -> Flaw:

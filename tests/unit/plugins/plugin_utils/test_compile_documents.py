@@ -379,9 +379,48 @@ def test_artefacts_name_their_services(compile_inventory, chat, web, tmp_path):
         },
         {"reference": "b", "digest": None, "archive": {"path": "/srv/b.tar", "on": "node"}, "services": ["w2"]},
     ]
+    model = {"path": "/mnt/models/tiny", "source": None, "revision": None, "include": [], "exclude": []}
     assert artefacts["models"] == [
-        {"path": "/mnt/models/tiny", "source": None, "revision": None, "services": ["chat-0", "chat-1", "w2"]}
+        {**model, "token_file": None, "shared": False, "services": ["chat-0", "chat-1", "w2"]}
     ]
+
+
+def test_a_model_with_a_source_lies_below_the_work_directory(compile_inventory, web, tmp_path):
+    (tmp_path / "token").write_text("t", encoding="utf-8")
+    (tmp_path / "token").chmod(0o600)
+    model = {"source": "hf:Qwen/Qwen2.5-7B-Instruct", "revision": "abc", "include": "*.json", "token_file": "token"}
+    document = compile_inventory.document({"fleet_work_dir": "/srv/work", "fleet_services": [web(model=model)]})
+    (found,) = document["artefacts"]["models"]
+    path = "/srv/work/models/Qwen2.5-7B-Instruct"
+    assert (found["path"], found["include"], found["token_file"]) == (path, ["*.json"], str(tmp_path / "token"))
+    (mount,) = document["services"][0]["container"]["mounts"]
+    assert (mount["source"], mount["target"], mount["read_only"]) == (path, path, True)
+
+
+def test_one_directory_has_one_source(compile_inventory, web):
+    entries = [
+        web(model={"path": "/m", "source": "hf:a/b"}),
+        web(name="other", port=81, model={"path": "/m", "source": "hf:a/c"}),
+    ]
+    (error,) = compile_inventory({"n1": {"fleet_services": entries}}).errors
+    assert error["key"] == "model.path"
+    assert "is the directory of web too" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("model", "key", "message"),
+    [
+        ({}, "model.path", "is missing"),
+        ({"path": "/m", "revision": "x"}, "model.revision", "says nothing without a source"),
+        ({"source": "Qwen/Qwen2"}, "model.source", "is no source"),
+        ({"source": "hf:Qwen"}, "model.source", "is no source of that kind"),
+        ({"source": "controller:/no/such/folder"}, "model.source", "cannot be read"),
+    ],
+)
+def test_what_is_wrong_with_a_model(compile_inventory, web, model, key, message):
+    (error,) = compile_inventory({"n1": {"fleet_services": [web(model=model)]}}).errors
+    assert error["key"] == key
+    assert message in error["message"]
 
 
 def test_reach_names_every_other_node(compile_inventory, web):
