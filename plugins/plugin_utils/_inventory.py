@@ -10,7 +10,6 @@ import os
 import stat
 from collections.abc import Callable, Mapping
 from functools import cache
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -150,18 +149,6 @@ def _bundle_problem(path: str) -> str | None:
 def _text_digest(path: str) -> str:
     """Of the text, which is what the nodes get: the line ends of another system do not count."""
     return hashlib.sha256(Path(path).read_text(encoding="utf-8").encode()).hexdigest()
-
-
-@cache
-def _content_digest(path: str) -> str:
-    """Read once, though every node asks."""
-    place = Path(path)
-    if place.is_dir():
-        files = sorted(file for file in place.rglob("*") if file.is_file())
-        named = [f"{file.relative_to(place)} {file.stat().st_size}" for file in files]
-        return hashlib.sha256("\n".join(named).encode()).hexdigest()
-    with place.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 @cache
