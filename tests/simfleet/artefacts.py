@@ -20,6 +20,7 @@ from .progress import step
 
 _FILES = Path(__file__).parent / "files"
 _VLLM = _FILES / "vllm"
+_DIFFUSERS = _FILES / "diffusers"
 _LIGHT_APPLETS = ("sh", "httpd", "ls", "cat", "echo", "sleep", "wget", "env", "id", "df", "test")
 TORCH_INDEX = "ASCEND_FLEET_TORCH_INDEX"
 MODEL_FOLDER = "tiny-chat"
@@ -78,6 +79,32 @@ def vllm(client: docker.DockerClient) -> tuple[Path, Path]:
     return image, models
 
 
+def diffusers(client: docker.DockerClient) -> tuple[Path, Path]:
+    """The vLLM image with image and video pipelines on top, and the folder that holds tiny ones of each family."""
+    below, _model = vllm(client)
+    made_from = cache.digest(below.name, cache.tree_digest(_DIFFUSERS))
+    image = cache.root() / "images" / f"diffusers-{made_from}"
+    pipelines = cache.root() / "models" / f"diffusers-{made_from}"
+
+    def make(partial: Path) -> None:
+        with tempfile.TemporaryDirectory(dir=partial.parent, prefix="diffusers-") as name:
+            scratch = Path(name)
+            binds = {str(oci.layers(below)[-1]): "/layer.tar.gz"}
+            with step("Install diffusers and try its pipelines"):
+                _build(client, _DIFFUSERS, scratch, binds, {"PIP_CERT": builder.BUILD_CA})
+            with step("Compress the layer of diffusers"), (scratch / "layer.tar").open("rb") as layer:
+                oci.extend(partial, below, layer)
+            cache.remove(pipelines)
+            (scratch / "pipelines").rename(pipelines)
+
+    if not pipelines.exists():
+        cache.remove(image)
+    cache.kept(image, make)
+    cache.keep_newest(image.parent, "diffusers")
+    cache.keep_newest(pipelines.parent, "diffusers", count=10)
+    return image, pipelines
+
+
 _ENVIRONMENT = [
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "PYTHONDONTWRITEBYTECODE=1",
@@ -86,20 +113,23 @@ _ENVIRONMENT = [
 
 
 def _install(client: docker.DockerClient, out: Path, kernels: str) -> None:
+    with step("Install the CPU build of vLLM and try it"):
+        _build(client, _VLLM, out, {}, {"KERNELS": kernels, "PIP_CERT": builder.BUILD_CA})
+
+
+def _build(
+    client: docker.DockerClient, folder: Path, out: Path, binds: dict[str, str], variables: dict[str, str]
+) -> None:
+    """Run a folder's build.sh on a bare Python with pip's own settings; what it makes is in `out`."""
     settings = pip_settings()
     pip_cache = cache.root() / "pip"
     pip_cache.mkdir(parents=True, exist_ok=True)
-    binds = {path: path for path in machine.pip_local_paths(settings)}
+    binds = {**binds, **{path: path for path in machine.pip_local_paths(settings)}}
     binds |= {str(out): "/out", str(pip_cache): "/root/.cache/pip"}
     environment: dict[str, Any] = {f"PIP_{key.upper().replace('-', '_')}": value for key, value in settings.items()}
-    environment |= {"KERNELS": kernels, "PIP_CERT": builder.BUILD_CA}
-    script = (_VLLM / "build.sh").read_text(encoding="utf-8")
-    files = builder.folder_files(_VLLM, "/opt/build")
-    image = images.ensure(client, "python")
-    with (
-        step("Install the CPU build of vLLM and try it"),
-        builder.ran(client, image, script, files, binds, environment),
-    ):
+    script = (folder / "build.sh").read_text(encoding="utf-8")
+    files = builder.folder_files(folder, "/opt/build")
+    with builder.ran(client, images.ensure(client, "python"), script, files, binds, environment | variables):
         pass
 
 

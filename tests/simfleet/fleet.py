@@ -43,6 +43,7 @@ SERVICE_PORTS = {"registry": 5000, "metadata": 80}
 SERVICE_IMAGES: dict[str, Callable[[docker.DockerClient], Path]] = {
     "light": artefacts.light,
     "vllm": lambda client: artefacts.vllm(client)[0],
+    "diffusers": lambda client: artefacts.diffusers(client)[0],
 }
 IMAGE_VERSION = "1"
 _SERVICE_SECONDS = 30.0

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import platform
 import shutil
 import tarfile
@@ -55,9 +56,13 @@ def write(folder: Path, layers: Iterable[IO[bytes]], config: dict[str, Any]) -> 
         "rootfs": {"type": "layers", "diff_ids": diff_ids},
         "history": [{"created_by": "tests/simfleet"} for _layer in diff_ids],
     }
+    _finish(folder, document, kept)
+
+
+def _finish(folder: Path, document: dict[str, Any], kept: list[dict[str, Any]]) -> None:
     raw = json.dumps(document, sort_keys=True).encode()
     digest = f"sha256:{hashlib.sha256(raw).hexdigest()}"
-    (blobs / digest).write_bytes(raw)
+    (folder / "blobs" / digest).write_bytes(raw)
     manifest = {
         "schemaVersion": 2,
         "mediaType": _MANIFEST,
@@ -65,6 +70,26 @@ def write(folder: Path, layers: Iterable[IO[bytes]], config: dict[str, Any]) -> 
         "layers": kept,
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, sort_keys=True), encoding="utf-8")
+
+
+def layers(folder: Path) -> list[Path]:
+    """The compressed layers of an image, lowest first."""
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    return [folder / "blobs" / layer["digest"] for layer in manifest["layers"]]
+
+
+def extend(folder: Path, below: Path, layer: IO[bytes]) -> None:
+    """The image `below` with one layer more; what they share is kept once."""
+    blobs = folder / "blobs"
+    blobs.mkdir(parents=True)
+    manifest = json.loads((below / "manifest.json").read_text(encoding="utf-8"))
+    for blob in manifest["layers"]:
+        os.link(below / "blobs" / blob["digest"], blobs / blob["digest"])
+    document = json.loads((below / "blobs" / manifest["config"]["digest"]).read_text(encoding="utf-8"))
+    diff_id, described = _compress(layer, blobs, len(manifest["layers"]))
+    document["rootfs"]["diff_ids"].append(diff_id)
+    document["history"].append(document["history"][-1])
+    _finish(folder, document, [*manifest["layers"], described])
 
 
 def _compress(layer: IO[bytes], blobs: Path, number: int) -> tuple[str, dict[str, Any]]:
