@@ -442,6 +442,24 @@ CHECKS: dict[str, Check] = {
         "Storage that services need is mounted again after a reboot.",
         "Add the mount to /etc/fstab or write a mount unit.",
     ),
+    "dataset-archive": Check(
+        ERROR,
+        "An archive of data is whole and holds nothing that leads out of its folder.",
+        "Get the archive again, or look at what it holds.",
+    ),
+    "dataset-foreign": Check(
+        ERROR,
+        "Data are brought to a directory that nobody else has filled.",
+        "Move the files away, or name another directory; as directory they may be a source themselves.",
+    ),
+    "dataset-format": Check(
+        ERROR,
+        "Data have the format that they are said to have.",
+        "Correct the source or the format; nothing was published.",
+    ),
+    "dataset-source": Check(
+        ERROR, "The source of data is there.", "Correct the source, or mount the storage that holds it."
+    ),
     "sdk-missing": Check(
         ERROR,
         "The node's Python can talk to the engine through the Docker SDK.",

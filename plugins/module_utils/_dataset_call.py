@@ -1,0 +1,124 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One call of training_dataset: compare, begin or join the work. Private to the collection."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+from typing import Any, Dict
+
+from ansible_collections.ascend.fleet.plugins.module_utils import _dataset, _transfer, _work
+from ansible_collections.ascend.fleet.plugins.module_utils._dataset import Want
+from ansible_collections.ascend.fleet.plugins.module_utils._document import STATE_DIR, STATUS_DIR, digest
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, unwritable
+from ansible_collections.ascend.fleet.plugins.module_utils._lock import Lock
+from ansible_collections.ascend.fleet.plugins.module_utils._system import System
+from ansible_collections.ascend.fleet.plugins.module_utils._transfer_http import Access
+
+Json = Dict[str, Any]
+
+CA_BUNDLE = STATE_DIR + "/ca-bundle.pem"
+SHA256 = re.compile(r"^[0-9a-f]{64}$")
+ARCHIVE = "archive"
+# Whoever follows the work asks again within a second or two.
+FRESH_SECONDS = 60
+
+
+def handle(params: Json, check_mode: bool) -> Json:
+    system = System()
+    try:
+        return _called(system, params, check_mode)
+    except FleetError as error:
+        return _refusal(error)
+    except OSError as error:
+        told = unwritable(error)
+        if told is None:
+            raise
+        return _refusal(told)
+
+
+def _refusal(error: FleetError) -> Json:
+    return {"failed": True, "changed": False, "msg": error.told(), "findings": [error.finding]}
+
+
+def want_of(system: System, params: Json) -> Want:
+    proxy, archive = params["proxy"] or {}, params["archive"]
+    _check(params)
+    return Want(
+        path=params["path"].rstrip("/"),
+        format=params["format"],
+        files=tuple(_dataset.item(one["path"], one["url"], one["sha256"], one["size"]) for one in params["files"]),
+        archive=_dataset.item(ARCHIVE, archive["url"], archive["sha256"]) if archive else None,
+        folder=archive["folder"] if archive else None,
+        directory=params["directory"],
+        access=Access(
+            proxy={scheme: proxy[scheme] for scheme in ("http", "https") if proxy.get(scheme)},
+            no_proxy=tuple(proxy.get("no_proxy") or ()),
+            ca_file=params["ca_file"] or (CA_BUNDLE if system.exists(CA_BUNDLE) else None),
+            validate_certs=params["validate_certs"],
+        ),
+        limits=_transfer.Limits(parallel=params["parallel"]),
+        full=params["verify"] == "full",
+        max_size=params["max_size"],
+    )
+
+
+def _check(params: Json) -> None:
+    if not (params["files"] or params["archive"] or params["directory"]):
+        raise FleetError("dataset-source", "Neither files nor an archive nor a directory is given.", key="files")
+    if params["files"] and params["archive"]:
+        raise FleetError("dataset-source", "Files and an archive are given for one directory.", key="archive")
+    _transfer.check_paths(one["path"] for one in params["files"])
+    for one in [*params["files"], *filter(None, [params["archive"]])]:
+        if not one["url"].startswith(("https://", "http://", "/")):
+            message = f"{one['url']} is neither a URL nor an absolute path."
+            raise FleetError("dataset-source", message, "Write https://..., or the whole path on the node.", key="url")
+        if one["sha256"] and not SHA256.match(one["sha256"]):
+            message = f"{one['sha256']!r} is no sha256."
+            raise FleetError("dataset-source", message, "Write the 64 hexadecimal digits that sha256sum prints.")
+
+
+def _called(system: System, params: Json, check_mode: bool) -> Json:
+    want = want_of(system, params)
+    key = hashlib.sha256(want.path.encode()).hexdigest()[:16]
+    file = f"{STATUS_DIR}/datasets/{key}.json"
+    work = digest([want.path, _dataset.asked(want), want.full])
+    if not check_mode:
+        ended = _ended(system, file, work)
+        if ended is not None:
+            return ended
+    reason = _dataset.differs(system, want)
+    if reason is None or check_mode:
+        return _dataset.result(system, want, reason)
+    lock = Lock(system, f"{file}.lock")
+    if lock.try_acquire():
+        _work.start(system, lock, work, {"id": "-", "owner": "-"}, lambda tell: _job(system, want, tell), file)
+    elif (_work.read_status(system, file) or {}).get("digest") != work:
+        raise FleetError("model-busy", f"Other work on {want.path} is under way.", key="path", value=want.path)
+    status = _work.wait(system, work, params["wait"], lock.is_held, file)
+    if status is None:
+        raise FleetError(
+            "step-failed", f"The work on {want.path} ended without a result; it was killed or the node restarted."
+        )
+    if status["done"]:
+        return _ended(system, file, work) or {}
+    return {"changed": False, "pending": {"phase": status["phase"]}, "findings": []}
+
+
+def _ended(system: System, file: str, work: str) -> Json | None:
+    """The result of work that has just ended, told once; an old one is nobody's any more."""
+    status = _work.read_status(system, file)
+    if status is None or not status["done"] or status["digest"] != work:
+        return None
+    system.remove(file)
+    result: Json = status["result"]
+    return result if time.time() - status["updated"] < FRESH_SECONDS else None
+
+
+def _job(system: System, want: Want, tell: _work.Progress) -> Json:
+    os.umask(0o022)
+    return _dataset.bring(system, want, tell)

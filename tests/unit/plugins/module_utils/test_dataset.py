@@ -1,0 +1,406 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Data for training and evaluation: complete and of the right format, or absent."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import random
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.ascend.fleet.plugins.module_utils import _dataset, _dataset_call, _dataset_formats, _work
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
+from ansible_collections.ascend.fleet.plugins.module_utils._system import System
+from ansible_collections.ascend.fleet.plugins.module_utils._transfer_http import Access
+from tests.doubles.hub_server import Faults, HubServer
+
+REPO = "data/sets"
+RECORDS = json.dumps([{"instruction": "Say yes.", "input": "", "output": "Yes."}] * 50).encode()
+NOISE = random.Random(7).randbytes(3_000_000)
+PARQUET = b"PAR1" + NOISE + b"f" * 100 + struct.pack("<I", 100) + b"PAR1"
+FILES = {"train.parquet": PARQUET, "alpaca_gpt4_data.json": RECORDS}
+SYSTEM = System()
+
+
+def silent(_text: str) -> None:
+    return None
+
+
+@pytest.fixture
+def hub() -> Iterator[HubServer]:
+    with HubServer({REPO: {**FILES, "data.tar.gz": tar(FILES), "wrong.json": b'{"instruction": "x"}'}}) as server:
+        yield server
+
+
+def sha(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def wanted(hub: HubServer, where: Path, **changes: Any) -> _dataset.Want:
+    items = tuple(_dataset.item(path, hub.plain(REPO, path), sha(content)) for path, content in FILES.items())
+    values = {"format": "alpaca", "files": items, "access": Access(timeout=5), **changes}
+    return _dataset.Want(str(where / "data"), **values)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    found.pop(_dataset.MANIFEST, None)
+    return found
+
+
+def tar(files: dict[str, bytes], mode: str = "w:gz", edit: Callable[[tarfile.TarInfo], None] | None = None) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode) as archive:
+        for name, data in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            if edit:
+                edit(entry)
+            archive.addfile(entry, io.BytesIO(data) if entry.isreg() else None)
+    return buffer.getvalue()
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+# Formats
+
+
+def cut(data: bytes, end: int) -> bytes:
+    return data[:end]
+
+
+ALPACA = [
+    ({"a.parquet": PARQUET, "b.json": RECORDS, "README.md": b"x"}, None),
+    ({"a.jsonl": b'{"instruction": "x", "output": "y"}\n\n'}, None),
+    ({"a.parquet": b"<html>" + PARQUET}, "does not begin with PAR1"),
+    ({"a.parquet": PARQUET[:-1]}, "is cut off"),
+    ({"a.parquet": b"PAR1" + struct.pack("<I", 999) + b"PAR1"}, "footer of 999 bytes"),
+    ({"a.json": RECORDS[:-2]}, "is no JSON"),
+    ({"a.json": b'{"instruction": "x"}'}, "is no JSON list"),
+    ({"a.json": b"[]"}, "is no JSON list"),
+    ({"a.json": b"[1]"}, "something else than records (item 0)"),
+    ({"a.json": b'[{"instruction": "x"}]'}, "has no text output in record 0"),
+    ({"a.jsonl": b'{"instruction": "x", "output": "y"}\n{"instr\n'}, "in line 2: is no JSON"),
+    ({"README.md": b"x"}, "no .parquet, .json or .jsonl"),
+]
+
+
+def lay(folder: Path, files: dict[str, bytes]) -> list[str]:
+    for parent in {(folder / name).parent for name in files}:
+        parent.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    return list(files)
+
+
+@pytest.mark.parametrize(("files", "problem"), ALPACA)
+def test_alpaca_is_judged(tmp_path, files, problem):
+    judged = _dataset_formats.alpaca(str(tmp_path), lay(tmp_path, files))
+    assert judged.problem is None if problem is None else problem in judged.problem
+
+
+def mme(layout: str) -> dict[str, bytes]:
+    files = {}
+    for task, questions in _dataset_formats.MME.items():
+        split = layout == "B" and task in ("artwork", "celebrity", "landmark", "posters", "scene")
+        images, texts = (f"{task}/images", f"{task}/questions_answers_YN") if split else (task, task)
+        for number in range(questions // 2):
+            files[f"{images}/{number:04}.jpg"] = b"image"
+            files[f"{texts}/{number:04}.txt"] = (
+                b"Is it so? Please answer yes or no.\tYes\nIs it not? Please answer yes or no.\tNo\n"
+            )
+    return files
+
+
+@pytest.mark.parametrize("layout", ["A", "B"])
+def test_mme_is_whole_in_both_layouts(tmp_path, layout):
+    judged = _dataset_formats.mme(str(tmp_path), lay(tmp_path, mme(layout)))
+    assert judged == ("14 sub-tasks, 2374 questions", None)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (
+            lambda f: [f.pop(name) for name in list(f) if name.startswith("OCR/")],
+            "1 of the 14 sub-tasks are missing, OCR",
+        ),
+        (lambda f: f.pop("count/0002.txt"), "count has 4 questions instead of 6"),
+        (lambda f: f.pop("count/0002.jpg"), "count has no image to 0002.txt"),
+        (lambda f: f.update({"color/0001.txt": b"One question\tYes\n"}), "color has 1 questions instead of 2"),
+        (lambda f: f.update({"color/0001.txt": b"Q\tMaybe\nQ\tNo\n"}), "no question, tabulator, Yes or No"),
+        (lambda f: f.pop("scene/images/0000.jpg"), "scene has no image to questions_answers_YN/0000.txt"),
+    ],
+)
+def test_mme_that_lacks_something_is_told(tmp_path, monkeypatch, change, problem):
+    monkeypatch.setattr(_dataset_formats, "MME", dict.fromkeys(_dataset_formats.MME, 6))
+    files = mme("B")
+    change(files)
+    assert problem in _dataset_formats.mme(str(tmp_path), lay(tmp_path, files)).problem
+
+
+# Bringing
+
+
+def test_files_come_once_and_a_second_time_costs_nothing(hub, tmp_path):
+    want = wanted(hub, tmp_path)
+    first = _dataset.bring(SYSTEM, want, silent)
+    assert (first["changed"], first["holds"], first["files"]) == (True, "2 files, 50 records in JSON", 2)
+    assert content(tmp_path / "data") == FILES
+    sent = hub.bytes_sent
+    assert _dataset.bring(SYSTEM, want, silent)["changed"] is False
+    assert hub.bytes_sent == sent
+    assert os.listdir(tmp_path) == ["data"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "full"),
+    [
+        (lambda f: (f / "train.parquet").unlink(), False),
+        (lambda f: (f / "train.parquet").write_bytes(PARQUET[:-9]), False),
+        (lambda f: _same_size_and_time(f / "train.parquet"), True),
+    ],
+)
+def test_what_was_changed_is_brought_again_whole(hub, tmp_path, spoil, full):
+    want = wanted(hub, tmp_path, full=full)
+    _dataset.bring(SYSTEM, want, silent)
+    spoil(tmp_path / "data")
+    assert _dataset.bring(SYSTEM, want, silent)["changed"] is True
+    assert content(tmp_path / "data") == FILES
+
+
+def _same_size_and_time(path: Path) -> None:
+    stat = path.stat()
+    path.write_bytes(b"X" * stat.st_size)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def test_files_of_somebody_else_are_left_alone(hub, tmp_path):
+    lay(tmp_path / "data", {"mine": b"x"})
+    with pytest.raises(FleetError, match="somebody else"):
+        _dataset.bring(SYSTEM, wanted(hub, tmp_path), silent)
+    assert content(tmp_path / "data") == {"mine": b"x"}
+
+
+@pytest.mark.parametrize(
+    "files", [{"wrong.json": None}, {"train.parquet": "0" * 64}], ids=["not the format", "not the digest"]
+)
+def test_wrong_data_are_never_published(hub, tmp_path, files):
+    items = tuple(_dataset.item(path, hub.plain(REPO, path), digest) for path, digest in files.items())
+    with pytest.raises(FleetError) as caught:
+        _dataset.bring(SYSTEM, wanted(hub, tmp_path, files=items), silent)
+    assert caught.value.finding["check"] in ("dataset-format", "transfer-content")
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_cut_connection_and_a_page_of_html(hub, tmp_path):
+    hub.faults = Faults(cut_at={"train.parquet": 1_000_000}, busy=1, retry_after="0")
+    _dataset.bring(SYSTEM, wanted(hub, tmp_path), silent)
+    assert content(tmp_path / "data") == FILES
+    shutil.rmtree(tmp_path / "data")
+    hub.faults = Faults(page={"alpaca_gpt4_data.json"})
+    with pytest.raises(FleetError, match="HTML page"):
+        _dataset.bring(SYSTEM, wanted(hub, tmp_path), silent)
+
+
+def test_a_directory_of_the_node_is_linked(hub, tmp_path):
+    lay(tmp_path / "source", FILES)
+    _dataset.bring(SYSTEM, wanted(hub, tmp_path, files=(), directory=str(tmp_path / "source")), silent)
+    assert (tmp_path / "data/train.parquet").samefile(tmp_path / "source/train.parquet")
+
+
+# Archives
+
+
+@pytest.mark.parametrize("packed", [zipped, tar, lambda files: tar(files, "w"), lambda files: tar(files, "w:xz")])
+def test_an_archive_gives_its_folder(hub, tmp_path, packed):
+    archive = tmp_path / "archive"
+    archive.write_bytes(
+        packed({f"./top/inner/{name}".replace("./", "", packed is zipped): d for name, d in FILES.items()})
+    )
+    want = wanted(hub, tmp_path, files=(), archive=_dataset.item("archive", str(archive), None), folder="top/inner")
+    assert _dataset.bring(SYSTEM, want, silent)["changed"] is True
+    assert content(tmp_path / "data") == FILES
+    assert _dataset.bring(SYSTEM, want, silent)["changed"] is False
+
+
+def test_an_archive_comes_over_http_with_its_digest(hub, tmp_path):
+    archive = _dataset.item("archive", hub.plain(REPO, "data.tar.gz"), hub.sha256(REPO, "data.tar.gz"))
+    _dataset.bring(SYSTEM, wanted(hub, tmp_path, files=(), archive=archive), silent)
+    assert content(tmp_path / "data") == FILES
+
+
+def kind(value: bytes, target: str = "") -> Callable[[tarfile.TarInfo], None]:
+    def edit(entry: tarfile.TarInfo) -> None:
+        entry.type, entry.linkname = value, target
+
+    return edit
+
+
+EVIL = [
+    (tar({"../out": b"x"}), "no plain name"),
+    (tar({"/out": b"x"}), "no plain name"),
+    (tar({"a/../../out": b"x"}), "no plain name"),
+    (tar({"link": b""}, edit=kind(tarfile.SYMTYPE, "/etc")), "neither a file nor a folder"),
+    (tar({"link": b""}, edit=kind(tarfile.LNKTYPE, "/etc/passwd")), "neither a file nor a folder"),
+    (tar({"pipe": b""}, edit=kind(tarfile.FIFOTYPE)), "neither a file nor a folder"),
+    (tar({"a": b"x", "a/b": b"y"}), "as a file and as a folder"),
+    (tar(FILES)[:-2000], "damaged"),
+    (zipped({"../out": b"x"}), "leads out of its folder"),
+    (zipped({"zeros": b"\0" * (100 << 20)}), "times its size"),
+    (tar({"zeros": b"\0" * (100 << 20)}), "times its own size"),
+    (b"no archive at all", "neither a zip nor a tar"),
+    (tar({"other/a.json": RECORDS}), "holds no file below top"),
+]
+
+
+@pytest.mark.parametrize(("data", "told"), EVIL, ids=[told for _data, told in EVIL])
+def test_an_archive_that_is_not_safe_leaves_nothing(hub, tmp_path, data, told):
+    folder = tmp_path / "inside"
+    folder.mkdir()
+    (folder / "archive").write_bytes(data)
+    archive = _dataset.item("archive", str(folder / "archive"), None)
+    only = "top" if told.endswith("top") else None
+    with pytest.raises(FleetError, match=told):
+        _dataset.bring(SYSTEM, wanted(hub, folder, files=(), archive=archive, format="any", folder=only), silent)
+    assert not (folder / "data").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["inside"]
+
+
+def test_an_archive_may_not_unpack_to_more_than_allowed(hub, tmp_path):
+    archive = tmp_path / "archive"
+    archive.write_bytes(tar(FILES))
+    want = wanted(hub, tmp_path, files=(), archive=_dataset.item("archive", str(archive), None), max_size=1000)
+    with pytest.raises(FleetError, match="more than 1 kB"):
+        _dataset.bring(SYSTEM, want, silent)
+
+
+# Killed, and two at once
+
+
+def test_a_killed_run_goes_on_where_it_was(hub, tmp_path):
+    script = (
+        "import sys, json\n"
+        "from ansible_collections.ascend.fleet.plugins.module_utils import _dataset\n"
+        "from ansible_collections.ascend.fleet.plugins.module_utils._system import System\n"
+        "items = tuple(_dataset.item(*row) for row in json.loads(sys.argv[2]))\n"
+        "_dataset.bring(System(), _dataset.Want(sys.argv[1], 'alpaca', items), lambda text: None)\n"
+    )
+    rows = [[path, hub.plain(REPO, path), sha(data)] for path, data in FILES.items()]
+    hub.faults = Faults(bytes_per_second=1_000_000)
+    argv = [sys.executable, "-c", script, str(tmp_path / "data"), json.dumps(rows)]
+    with subprocess.Popen(argv, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}) as process:
+        deadline = time.monotonic() + 20
+        while hub.bytes_sent < 1_000_000:
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    assert not (tmp_path / "data").exists()
+    hub.faults = Faults()
+    before = hub.bytes_sent
+    _dataset.bring(SYSTEM, wanted(hub, tmp_path), silent)
+    assert content(tmp_path / "data") == FILES
+    assert hub.bytes_sent - before < len(PARQUET)
+
+
+def test_two_at_once_fetch_one_copy(hub, tmp_path):
+    want = wanted(hub, tmp_path)
+    results: list[dict[str, Any]] = []
+    threads = [threading.Thread(target=lambda: results.append(_dataset.bring(SYSTEM, want, silent))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(results) == 2
+    assert content(tmp_path / "data") == FILES
+    assert hub.bytes_sent < 1.2 * sum(len(data) for data in FILES.values())
+
+
+# The module's call
+
+
+def params(hub: HubServer, folder: Path, **changes: Any) -> dict[str, Any]:
+    files = [{"path": p, "url": hub.plain(REPO, p), "sha256": sha(d), "size": None} for p, d in FILES.items()]
+    given = {"path": str(folder / "data"), "format": "alpaca", "files": files, "archive": None, "directory": None}
+    given.update(verify="size", max_size=1 << 40, parallel=4, proxy=None, ca_file=None, validate_certs=True, wait=20)
+    return {**given, **changes}
+
+
+@pytest.fixture
+def status(tmp_path, monkeypatch):
+    monkeypatch.setattr(_dataset_call, "STATUS_DIR", str(tmp_path / "status"))
+
+
+def test_check_mode_tells_what_would_happen(hub, tmp_path, status):
+    told = _dataset_call.handle(params(hub, tmp_path), check_mode=True)
+    assert (told["changed"], told["reason"]) == (True, "the data are not on the node")
+    assert hub.bytes_sent == 0
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"files": []}, "Neither files nor an archive nor a directory"),
+        ({"archive": {"url": "/x", "sha256": None, "folder": None}}, "Files and an archive"),
+        ({"files": [{"path": "../x", "url": "/x", "sha256": None, "size": None}]}, "outside of its directory"),
+        ({"files": [{"path": "x", "url": "ftp://x", "sha256": None, "size": None}]}, "neither a URL nor"),
+        ({"files": [{"path": "x", "url": "/x", "sha256": "abc", "size": None}]}, "no sha256"),
+    ],
+)
+def test_a_call_that_cannot_be_meant_is_refused(hub, tmp_path, status, changes, told):
+    answer = _dataset_call.handle(params(hub, tmp_path, **changes), check_mode=False)
+    assert answer["failed"]
+    assert told in answer["msg"]
+
+
+def test_work_in_the_background_is_followed_to_its_end(hub, tmp_path, status):
+    """In a process of its own: the module forks."""
+    script = (
+        "import sys, json\n"
+        "from ansible_collections.ascend.fleet.plugins.module_utils import _dataset_call\n"
+        "_dataset_call.STATUS_DIR = sys.argv[1]\n"
+        "print(json.dumps(_dataset_call.handle(json.loads(sys.argv[2]), False)))\n"
+    )
+
+    def call(**changes: Any) -> dict[str, Any]:
+        argv = [sys.executable, "-c", script, str(tmp_path / "status"), json.dumps(params(hub, tmp_path, **changes))]
+        done = subprocess.run(argv, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, capture_output=True)
+        return json.loads(done.stdout)
+
+    answers = [call(wait=0)]
+    deadline = time.monotonic() + 30
+    while "pending" in answers[-1]:
+        assert time.monotonic() < deadline
+        answers.append(call(wait=1))
+    assert "pending" in answers[0]
+    assert (answers[-1]["changed"], answers[-1]["holds"]) == (True, "2 files, 50 records in JSON")
+    assert call()["changed"] is False
+    wrong = call(path=str(tmp_path / "other"), format="mme")
+    assert "sub-tasks are missing" in wrong["msg"]
+    assert not (tmp_path / "other").exists()
+    assert _work.read_status(SYSTEM, str(tmp_path / "status/datasets/none.json")) is None
