@@ -114,23 +114,17 @@ def sets() -> list[str]:
 
 
 def weights(names: Iterable[str]) -> list[Weights]:
-    """The files of some sets. Two sets may share one: it is taken once, from where no licence stands before it."""
-    found: dict[tuple[str, str], Weights] = {}
-    for name in names:
-        for row in _table()["models"]["sets"][name]:
-            file = Weights(row["repository"], row["file"], row["folder"], row["gate"], row["size_gb"])
-            known = found.get((file.folder, file.name))
-            if known is None or (known.gate and not file.gate):
-                found[file.folder, file.name] = file
-    return list(found.values())
+    """The files of some sets; one that several sets share is there once."""
+    rows = (row for name in names for row in _table()["models"]["sets"][name])
+    found = (Weights(row["repository"], row["file"], row["folder"], row["gate"], row["size_gb"]) for row in rows)
+    return list(dict.fromkeys(found))
 
 
 def repositories(files: Sequence[Weights]) -> dict[str, list[str]]:
-    """The files by the repository they come from."""
-    found: dict[str, list[str]] = {}
-    for file in files:
-        found.setdefault(file.repository, []).append(file.file)
-    return found
+    """What is brought of the repositories of some files: all that any set uses, so that services share the folder."""
+    wanted = dict.fromkeys(file.repository for file in files)
+    known = weights(sets())
+    return {name: [file.file for file in known if file.repository == name] for name in wanted}
 
 
 def home(folder: str, repository: str) -> str:

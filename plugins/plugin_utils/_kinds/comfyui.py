@@ -137,9 +137,16 @@ def _command(entry: _base.Entry, folders: dict[str, str]) -> Iterator[str]:
 
 def _models(entry: _base.Entry) -> Iterator[dict[str, Any]]:
     files = _comfyui.weights(entry["model_sets"]) if entry["fetch_models"] else []
-    for repository in _comfyui.repositories(files):
-        path = _comfyui.home(entry["models_dir"], repository)
-        yield {"path": path, "source": f"huggingface:{repository}", "revision": None}
+    gated = {file.repository for file in files if file.gate}
+    for repository, names in _comfyui.repositories(files).items():
+        yield {
+            "path": _comfyui.home(entry["models_dir"], repository),
+            "source": f"huggingface:{repository}",
+            "revision": None,
+            "include": names,
+            "token_file": entry["token_file"] if repository in gated else None,
+            "shared": entry["models_shared"],
+        }
 
 
 def _checks(entry: _base.Entry) -> Iterator[dict[str, Any]]:

@@ -216,13 +216,29 @@ def test_files_that_lie_in_comfyuis_own_folders_are_checked(compile_inventory, d
     ]
 
 
-def test_a_file_that_two_sets_share_is_taken_once_and_from_where_no_licence_is_asked():
-    files = _comfyui.weights(["sd3", "sd35"])
-    encoders = {file.name: file.repository for file in files if file.folder == "clip"}
-    assert encoders == dict.fromkeys(
-        ["clip_g.safetensors", "clip_l.safetensors", "t5xxl_fp16.safetensors"], "Comfy-Org/stable-diffusion-3.5-fp8"
-    )
+def test_a_file_that_sets_share_comes_once_and_from_where_no_licence_is_asked():
+    files = _comfyui.weights(["sd3", "sd35", "flux"])
+    encoders = {file.name: (file.repository, file.gate) for file in files if file.folder == "clip"}
+    assert len(encoders) == len([file for file in files if file.folder == "clip"]) == 3
+    assert set(encoders.values()) == {("Comfy-Org/stable-diffusion-3.5-fp8", None)}
     assert all("/resolve/" in file.url and "/blob/" not in file.url for file in files)
+
+
+def test_services_with_different_sets_share_the_folder_of_models(compile_inventory, draw):
+    token = compile_inventory.folder / "token"
+    token.write_text("x")
+    token.chmod(0o600)
+    common = {"models_dir": "/mnt/models", "token_file": token.name, "models_shared": True}
+    entries = [draw(model_sets=["sd35"], **common), draw(name="other", port=9000, model_sets=["flux"], **common)]
+    models = {
+        model["path"]: model for model in compile_inventory.document({"fleet_services": entries})["artefacts"]["models"]
+    }
+    encoders = models["/mnt/models/stable-diffusion-3.5-fp8"]
+    assert encoders["services"] == ["draw", "other"]
+    assert encoders["token_file"] is None
+    assert models["/mnt/models/FLUX.1-dev"]["token_file"] == str(token)
+    assert models["/mnt/models/FLUX.1-dev"]["include"] == ["flux1-dev.safetensors", "ae.safetensors"]
+    assert all(model["shared"] for model in models.values())
 
 
 @pytest.mark.parametrize("name", _comfyui.sets())
