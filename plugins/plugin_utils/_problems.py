@@ -73,10 +73,14 @@ def sentence(error: dict[str, Any]) -> str:
 
 def line(error: dict[str, Any]) -> str:
     """One line: the sentence, the remedy and the hosts."""
+    return f"{sentence(error)} {error['remedy']}{_seen_by(error)}"
+
+
+def _seen_by(error: dict[str, Any]) -> str:
     hosts = error["hosts"][:SHOWN_HOSTS]
     more = len(error["hosts"]) - len(hosts)
     names = ", ".join(hosts) + (f" and {more} more" if more else "")
-    return f"{sentence(error)} {error['remedy']}" + (f" ({names})" if names else "")
+    return f" ({names})" if names else ""
 
 
 def message(errors: list[dict[str, Any]]) -> str:
@@ -91,7 +95,7 @@ def findings(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "host": error["hosts"][0] if len(error["hosts"]) == 1 else None,
             **finding(
                 "inventory-invalid",
-                sentence(error),
+                sentence(error) + (_seen_by(error) if len(error["hosts"]) > 1 else ""),
                 remedy=error["remedy"],
                 service=error["entry"],
                 key=error["key"],

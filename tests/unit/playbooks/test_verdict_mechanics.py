@@ -208,7 +208,8 @@ def test_an_inventory_that_does_not_compile_contacts_nobody(fleet: Fleet) -> Non
     assert run.calls == []
     assert run.verdict["ok"] is False
     assert run.verdict["failures"][0]["message"] == "chat: port 0 is no port."
-    assert "chat: port 0 is no port." in run.out
+    assert "chat: port 0 is no port." in run.out[run.out.index("Failures:") :]
+    assert run.out.count("chat: port 0 is no port.") == 1
 
 
 def test_the_verdict_is_published_even_when_it_fails(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:

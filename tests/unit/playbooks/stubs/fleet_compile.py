@@ -21,7 +21,8 @@ class ActionModule(ActionBase):
         findings = task_vars.get("stub_compile", [])
         run = {"id": uuid.uuid4().hex, "owner": f"t@h:{os.getppid()}", "report_dir": task_vars["fleet_report_dir"]}
         if findings:
-            return {"failed": True, "msg": findings[0]["message"], "run": run, "findings": findings}
+            told = "The inventory is wrong.\n" + findings[0]["message"]
+            return {"failed": True, "msg": told, "run": run, "findings": findings}
         return {
             "changed": False,
             "run": run,
