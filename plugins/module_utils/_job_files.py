@@ -7,20 +7,25 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import struct
 import zlib
-from typing import BinaryIO, Callable
+from typing import BinaryIO, Callable, Sequence
+
+from ansible_collections.ascend.fleet.plugins.module_utils import _mp4
+from ansible_collections.ascend.fleet.plugins.module_utils._system import run_process
 
 Validator = Callable[[str], "str | None"]
 
 PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 _CHUNK_LIMIT = 1 << 31
+_PROBE_SECONDS = 60
 
 
-def problem(kind: str, path: str) -> str | None:
-    """Why the file is none of its type, or None."""
+def problem(kind: str, path: str, frame: Sequence[int] | None = None) -> str | None:
+    """Why the file is none of its type, or None. ``frame`` is the height and width that a video has to have."""
     try:
-        return VALIDATORS[kind](path)
+        return _other_frame(path, frame) if frame else VALIDATORS[kind](path)
     except OSError as error:
         return f"cannot be read ({error.strerror})"
 
@@ -67,4 +72,27 @@ def _chunks(stream: BinaryIO) -> str | None:
             return None if pixels else "holds no picture"
 
 
-VALIDATORS: dict[str, Validator] = {"any": _any, "json": _json, "png": _png}
+def _video(path: str) -> str | None:
+    try:
+        _mp4.read(path)
+    except _mp4.Mp4Error as error:
+        return str(error)
+    program = shutil.which("ffprobe")
+    if program is None:
+        return None
+    looked = run_process([program, "-v", "error", "-i", path], timeout=_PROBE_SECONDS)
+    return f"is refused by ffprobe ({looked.err.strip()[-200:]})" if looked.rc or looked.err.strip() else None
+
+
+def _other_frame(path: str, frame: Sequence[int]) -> str | None:
+    flaw = _video(path)
+    if flaw:
+        return flaw
+    found = _mp4.read(path)
+    # Which of the two comes first is told differently by those who make videos and those who play them.
+    if sorted(frame) == sorted((found.height, found.width)):
+        return None
+    return f"shows pictures of {found.height}*{found.width}, not of {frame[0]}*{frame[1]}"
+
+
+VALIDATORS: dict[str, Validator] = {"any": _any, "json": _json, "mp4": _video, "png": _png}

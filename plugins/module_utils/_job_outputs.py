@@ -133,7 +133,7 @@ def _expected(system: System, job: Json, folder: str, files: list[Json]) -> None
             told = f"{len(matching)} files match {wanted['path']} and there should be {wanted['least']}"
             raise _wrong(job["name"], wanted["path"], told)
         for path in matching:
-            flaw = _job_files.problem(wanted["type"], system.path(f"{folder}/{path}"))
+            flaw = _job_files.problem(wanted["type"], system.path(f"{folder}/{path}"), wanted.get("frame"))
             if flaw:
                 raise _wrong(job["name"], path, f"{path} {flaw}")
 

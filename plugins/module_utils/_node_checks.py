@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, List
 
-from ansible_collections.ascend.fleet.plugins.module_utils import _model_dir
+from ansible_collections.ascend.fleet.plugins.module_utils import _model_dir, _pipeline_dir
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import finding
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
@@ -60,6 +60,7 @@ def _free_hbm(share: float, chips: list[dict[str, Any]], service: str) -> Findin
 CHECK_TYPES: dict[str, Callable[[System, dict[str, Any], str], Findings]] = {
     "llm_model": _model_dir.check,
     "path": _path,
+    "pipeline": _pipeline_dir.check,
 }
 
 
