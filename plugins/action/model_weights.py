@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import shlex
 import time
 from collections.abc import Iterable, Iterator
@@ -17,6 +18,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_sources import kind_and_place
 from ansible_collections.ascend.fleet.plugins.plugin_utils import _weights_upload
 from ansible_collections.ascend.fleet.plugins.plugin_utils._lease_owner import dead_holder
+from ansible_collections.ascend.fleet.plugins.plugin_utils._models import name_of
 from ansible_collections.ascend.fleet.plugins.plugin_utils._secret_files import read_secret
 
 MODULE = "ascend.fleet.model_weights"
@@ -35,11 +37,14 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         task_vars = task_vars or {}
         args = dict(self._task.args)
+        self._place(args)
         if args.get("token_file"):
             args["token"] = read_secret(str(args["token_file"]))
         if args.get("run"):
             args["run"] = {key: args["run"][key] for key in RUN_KEYS if key in args["run"]}
         host = str(task_vars.get("inventory_hostname", self._task.name))
+        if boolean(args.get("look", False)):
+            return self._patiently(args, task_vars)
         files = self._files(args)
         if files:
             args["resolved"] = _weights_upload.fingerprint(files)
@@ -52,6 +57,15 @@ class ActionModule(ActionBase):
         if holder:
             result = self._patiently({**args, "take_over": holder}, task_vars)
         return self._follow(args, task_vars, host, result, files)
+
+    def _place(self, args: dict[str, Any]) -> None:
+        """The path, where only the directory of all models is given."""
+        directory = args.pop("directory", None)
+        if not args.get("path") and directory:
+            try:
+                args["path"] = posixpath.join(str(directory), name_of(str(args.get("source"))))
+            except ValueError as error:
+                raise AnsibleActionFail(f"The source {args.get('source')} {error}.") from None
 
     def _files(self, args: dict[str, Any]) -> list[_weights_upload.File]:
         """What this node is to get from the controller itself."""

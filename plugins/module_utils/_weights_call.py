@@ -45,7 +45,7 @@ def handle(params: Json, check_mode: bool) -> Json:
     try:
         if params["work"]:
             return _outcome(system, params["path"], params["work"], params["wait"])
-        return _called(system, params, check_mode)
+        return _look(system, params) if params["look"] else _called(system, params, check_mode)
     except FleetError as error:
         return _refusal(error)
     except OSError as error:
@@ -82,6 +82,19 @@ def order_of(system: System, params: Json) -> Order:
         resolved=params["resolved"],
         timing=Timing(stale=params["takeover_after"]),
     )
+
+
+def _look(system: System, params: Json) -> Json:
+    order = order_of(system, params)
+    wanted = digest([_weights_manifest.asked(order.wish)])
+    return {
+        "changed": False,
+        "path": order.path,
+        "reason": _weights_bring.differs(system, order),
+        "wanted": wanted,
+        "shared": params["shared"],
+        "findings": [],
+    }
 
 
 def _called(system: System, params: Json, check_mode: bool) -> Json:

@@ -341,7 +341,6 @@ SOURCES: dict[str, Source] = {
     "manifest": Source("https://HOST/.../MANIFEST", r"^https?://[^/]+/.*[^/]$", _manifest, _unexplained),
     "controller": Source("controller:/DIRECTORY-OR-TAR", r"^[/~]", None, _unexplained),
     "node": Source("node:/DIRECTORY", r"^/", _node, _unexplained),
-    "host": Source("host:NAME:/DIRECTORY", r"^[^:/]+:/", None, _unexplained),
 }
 ALIASES = {"hf": "huggingface", "ms": "modelscope"}
 WEB_FORMS = (

@@ -24,12 +24,14 @@ options:
     description:
       - Directory of the model. It is complete or absent; files that others put into it stay.
     type: path
-    required: true
+  directory:
+    description:
+      - Directory in which the model gets the last part of its source as its name. Used without O(path).
+    type: path
   source:
     description:
       - Where the model comes from, as C(huggingface:ORG/NAME), C(modelscope:ORG/NAME), C(git+https://HOST/REPOSITORY),
-        C(https://HOST/FOLDER/MANIFEST), C(controller:/DIRECTORY-OR-TAR), C(node:/DIRECTORY), or
-        C(host:NAME:/DIRECTORY), which only the role P(ascend.fleet.model_weights#role) understands.
+        C(https://HOST/FOLDER/MANIFEST), C(controller:/DIRECTORY-OR-TAR) or C(node:/DIRECTORY).
       - A manifest is the output of C(sha256sum), or JSON with a list C(files) of C(path), C(size) and C(sha256);
         the files lie beside it.
     type: str
@@ -157,6 +159,16 @@ options:
         description: Seconds for which the node stays leased to the run after each sign of life.
         type: int
         default: 600
+  shared:
+    description:
+      - Whether the directory is on storage that the nodes share.
+    type: bool
+    default: false
+  look:
+    description:
+      - Only say whether something is to be brought, without asking the source.
+    type: bool
+    default: false
   begin:
     description:
       - Only begin the work. A second task with the same options waits for it, so that all nodes work at once however
@@ -272,6 +284,14 @@ findings:
   returned: always
   type: list
   elements: dict
+wanted:
+  description: Digest of what was asked for.
+  returned: with O(look=true)
+  type: str
+shared:
+  description: The value of O(shared).
+  returned: with O(look=true)
+  type: bool
 pending:
   description: Digest, phase and run of work that goes on in the background.
   returned: with O(begin=true), when the work outlasts the call
@@ -287,7 +307,8 @@ def main() -> None:
     words = {"type": "list", "elements": "str", "default": []}
     module = AnsibleModule(
         argument_spec={
-            "path": {"type": "path", "required": True},
+            "path": {"type": "path"},
+            "directory": {"type": "path"},
             "source": {"type": "str", "required": True},
             "revision": {"type": "str"},
             "include": words,
@@ -328,6 +349,8 @@ def main() -> None:
                     "lease_seconds": {"type": "int", "default": 600},
                 },
             },
+            "shared": {"type": "bool", "default": False},
+            "look": {"type": "bool", "default": False},
             "begin": {"type": "bool", "default": False},
             "wait": {"type": "float", "default": 5},
             "work": {"type": "str"},
@@ -335,6 +358,7 @@ def main() -> None:
             "resolved": {"type": "str"},
             "take_over": {"type": "str"},
         },
+        required_one_of=[("path", "directory")],
         supports_check_mode=True,
     )
     result = handle(module.params, module.check_mode)

@@ -196,7 +196,6 @@ def test_patterns(path: str, include: list[str], exclude: list[str], wanted: boo
         ("git+https://host/a/b.git", "git"),
         ("controller:/srv/model.tar", "controller"),
         ("node:/mnt/model", "node"),
-        ("host:npu-1:/models/x", "host"),
     ],
 )
 def test_forms_of_a_source(source: str, kind: str) -> None:
