@@ -4,7 +4,7 @@
 """Choose Python packages that go together with the torch of the image, which is never replaced.
 
 Reads the inputs of the image (JSON) from the first argument, and writes constraints.txt beside
-requirements.txt in the folder of ComfyUI. Without that folder, only tells what is installed.
+requirements.txt in the folder of ComfyUI. With --look, only tells what is installed.
 """
 
 from __future__ import annotations
@@ -59,20 +59,24 @@ def pinned(requirements: str, torch: str | None) -> str:
     return TORCH_LINE.sub(f"torch=={torch}", requirements) if torch else requirements
 
 
+def write(folder: str, torch: str | None, limits: list[str]) -> None:
+    requirements = os.path.join(folder, "requirements.txt")
+    with open(requirements, encoding="utf-8") as handle:
+        text = handle.read()
+    with open(requirements, "w", encoding="utf-8") as handle:
+        handle.write(pinned(text, torch))
+    with open(os.path.join(folder, "constraints.txt"), "w", encoding="utf-8") as handle:
+        handle.write("\n".join(limits) + "\n")
+
+
 def main() -> None:
     with open(sys.argv[1], encoding="utf-8") as handle:
         wanted = json.load(handle)
     there = installed()
     row = choose(wanted["constraints"], there.get("torch") or wanted["torch"])
     torch = there.get("torch") or wanted["torch"] or row["version"]
-    requirements = os.path.join(wanted["install_dir"], "requirements.txt")
-    if os.path.isfile(requirements):
-        with open(requirements, encoding="utf-8") as handle:
-            text = handle.read()
-        with open(requirements, "w", encoding="utf-8") as handle:
-            handle.write(pinned(text, torch))
-        with open(os.path.join(wanted["install_dir"], "constraints.txt"), "w", encoding="utf-8") as handle:
-            handle.write("\n".join(constraints(row, wanted["pins"], there)) + "\n")
+    if "--look" not in sys.argv:
+        write(wanted["install_dir"], torch, constraints(row, wanted["pins"], there))
     told = {
         "installed": there,
         "add": row["add"],

@@ -1,0 +1,213 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the installation of ComfyUI decides inside the builder: packages beside the image's torch, the source's folder."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import re
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+
+from ansible_collections.ascend.fleet.plugins.plugin_utils import _comfyui
+from tests.doubles import comfyui_tree
+
+ROLE = Path(__file__).resolve().parents[3] / "roles" / "comfyui"
+# requirements.txt of 0.3.7, as recorded.
+REQUIREMENTS = """\
+torch
+torchsde
+torchvision
+torchaudio
+einops
+transformers>=4.28.1
+tokenizers>=0.13.3
+sentencepiece
+safetensors>=0.4.2
+aiohttp
+pyyaml
+Pillow
+scipy
+tqdm
+psutil
+
+#non essential dependencies:
+kornia>=0.7.1
+spandrel
+soundfile
+"""
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"comfyui_{name}", ROLE / "files" / "bake" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+prepare: Any = load("prepare")
+ROWS = _comfyui.constraints((0, 3, 7))
+
+
+# Packages
+
+
+def test_torch_is_pinned_on_the_line_torch_alone():
+    changed = set(prepare.pinned(REQUIREMENTS, "2.1.0").splitlines()) - set(REQUIREMENTS.splitlines())
+    assert changed == {"torch==2.1.0"}
+    assert prepare.pinned(REQUIREMENTS, None) == REQUIREMENTS
+
+
+@pytest.mark.parametrize(
+    ("torch", "series", "numpy"),
+    [
+        ("2.1.0", "2.1", True),
+        ("2.1.0+cpu", "2.1", True),
+        (None, "2.1", True),
+        ("2.10.0", None, False),
+        ("2.5.1", None, False),
+    ],
+)
+def test_the_packages_go_with_the_torch_that_is_there(torch, series, numpy):
+    row = prepare.choose(ROWS, torch)
+    assert row["torch"] == series
+    assert ("numpy==1.26.4" in prepare.constraints(row, [], {})) is numpy
+    assert "requests" in row["add"]
+
+
+def test_what_the_image_has_comes_first_and_then_what_the_user_limits():
+    row = prepare.choose(ROWS, "2.1.0")
+    lines = prepare.constraints(row, ["kornia==0.7.3", "numpy<1.26"], {"torch": "2.1.0", "torch_npu": "2.1.0.post8"})
+    assert lines[:4] == ["torch==2.1.0", "torch_npu==2.1.0.post8", "kornia==0.7.3", "numpy<1.26"]
+    assert [line for line in lines if line.startswith(("kornia", "numpy"))] == ["kornia==0.7.3", "numpy<1.26"]
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(
+    ("python", "platform"),
+    [("3.10", "manylinux2014_aarch64"), ("3.10", "manylinux2014_x86_64"), ("3.11", "manylinux2014_x86_64")],
+)
+def test_the_set_for_torch_2_1_still_resolves(tmp_path, python, platform):
+    """Against the index that pip is configured with; nothing is installed."""
+    row = prepare.choose(ROWS, None)
+    (tmp_path / "requirements.txt").write_text(prepare.pinned(REQUIREMENTS, row["version"]) + "\n".join(row["add"]))
+    (tmp_path / "constraints.txt").write_text("\n".join(prepare.constraints(row, [], {})))
+    asked = [
+        "--dry-run",
+        "--ignore-installed",
+        "--only-binary=:all:",
+        "--python-version",
+        python,
+        "--platform",
+        platform,
+    ]
+    asked += ["--platform", platform.replace("2014", "_2_17"), "--platform", platform.replace("2014", "_2_28")]
+    asked += [
+        "--target",
+        "none",
+        "-r",
+        "requirements.txt",
+        "-c",
+        "constraints.txt",
+        "--quiet",
+        "--report",
+        "report.json",
+    ]
+    argv = [sys.executable, "-m", "pip", "install", *asked]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    report = yaml.safe_load((tmp_path / "report.json").read_text())
+    found = {
+        item["metadata"]["name"].lower().replace("-", "_"): item["metadata"]["version"] for item in report["install"]
+    }
+    assert found["torch"].startswith("2.1.0")
+    assert found["numpy"] == "1.26.4"
+    assert found["transformers"] == "4.53.3"
+    assert not (tmp_path / "none").exists()
+
+
+# Source
+
+
+def unpack(archive: Path, target: Path) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, str(ROLE / "files" / "bake" / "unpack.py"), str(archive), str(target)]
+    return subprocess.run(argv, capture_output=True, text=True, check=False)
+
+
+def packed(path: Path, names: list[str]) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(name, "x")
+    return path
+
+
+def test_the_zip_of_a_tag_lands_in_one_place_whatever_its_folder_is_called(tmp_path):
+    done = unpack(comfyui_tree.archive(tmp_path / "source"), tmp_path / "home" / "ComfyUI")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "home" / "ComfyUI" / "main.py").is_file()
+    assert [path.name for path in (tmp_path / "home").iterdir()] == ["ComfyUI"]
+
+
+@pytest.mark.parametrize("mode", ["w:gz", "w:bz2", "w:xz", "w"])
+def test_a_tar_is_as_good(tmp_path, mode):
+    with tarfile.open(tmp_path / "source", mode) as archive:
+        archive.add(comfyui_tree.TREE, "any-name")
+    assert unpack(tmp_path / "source", tmp_path / "ComfyUI").returncode == 0
+    assert (tmp_path / "ComfyUI" / "requirements.txt").is_file()
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["x/readme"], "no folder with main.py and requirements.txt"),
+        (["x/main.py", "x/requirements.txt", "../../evil"], "would leave its folder"),
+        (["x/main.py", "/etc/evil"], "would leave its folder"),
+    ],
+)
+def test_what_is_no_source_is_refused(tmp_path, names, words):
+    done = unpack(packed(tmp_path / "source", names), tmp_path / "ComfyUI")
+    assert done.returncode != 0
+    assert words in done.stderr
+    assert not (tmp_path / "ComfyUI").exists()
+
+
+def test_a_page_in_the_place_of_the_archive_is_named(tmp_path):
+    (tmp_path / "source").write_text("<!doctype html><title>Sign in</title>")
+    assert "HTML page" in unpack(tmp_path / "source", tmp_path / "ComfyUI").stderr
+
+
+def test_a_link_in_a_tar_is_refused(tmp_path):
+    with tarfile.open(tmp_path / "source", "w") as archive:
+        link = tarfile.TarInfo("x/main.py")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(link, io.BytesIO())
+    assert "neither a file nor a folder" in unpack(tmp_path / "source", tmp_path / "ComfyUI").stderr
+
+
+# The startup script of the vendor's node
+
+
+def test_the_workaround_leaves_a_script_that_runs():
+    (task,) = [
+        task
+        for task in yaml.safe_load((ROLE / "tasks" / "bake_package.yml").read_text())
+        if "ansible.builtin.replace" in task
+    ]
+    rule = task["ansible.builtin.replace"]
+    script = "if True:\n    torch_npu.npu.set_compile_mode(jit_compile=False)\n# set_compile_mode(None) is history\n"
+    changed = re.sub(rule["regexp"], rule["replace"], script, flags=re.MULTILINE)
+    compile(changed, "prestartup_script.py", "exec")
+    assert "    pass  # torch_npu.npu.set_compile_mode(jit_compile=False)\n" in changed
+    assert changed.endswith("# set_compile_mode(None) is history\n")
