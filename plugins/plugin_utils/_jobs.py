@@ -94,5 +94,7 @@ def document(job: Compiled, work_dir: str) -> dict[str, Any]:
 def named(job: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """The job with its digest: of all that its outputs depend on, its image and its model as they were asked for."""
     counted = {key: value for key, value in job.items() if key not in _UNCOUNTED}
+    # A program of the collection may get better without its pictures being wrong.
+    counted["files"] = {name: text for name, text in job["files"].items() if not name.endswith(".py")}
     image = values["image"] and values["image"]["digest"]
     return {**job, "spec": digest([counted, image, values["model"]])}

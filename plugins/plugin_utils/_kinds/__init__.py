@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds import comfyui, container, job, vllm
+from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds import comfyui, container, diffusers, job, vllm
 from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds._base import Compiler, Kind
 
 ROWS: dict[str, tuple[Compiler, str]] = {
     "comfyui": (comfyui.compile_entry, "comfyui"),
     "container": (container.compile_entry, "container_service"),
+    "diffusers": (diffusers.compile_entry, "diffusers"),
     "job": (job.compile_entry, "container_job"),
     "vllm": (vllm.compile_entry, "vllm"),
 }
