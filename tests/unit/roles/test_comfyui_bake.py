@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, ascend.fleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the installation of ComfyUI decides inside the builder: packages beside the image's torch, the source's folder."""
+"""What the installation of ComfyUI decides inside the builder: packages beside the torch there, the source's folder."""
 
 from __future__ import annotations
 
