@@ -63,7 +63,7 @@ class ActionModule(ActionBase):
         return result
 
     def _registries(self, args: dict[str, Any]) -> list[dict[str, Any]]:
-        if "images" not in (args.get("scope") or DEFAULT_SCOPE):
+        if not {"images", "bakes"} & set(args.get("scope") or DEFAULT_SCOPE):
             return []
         found: list[dict[str, Any]] = (args.get("document") or {}).get("artefacts", {}).get("registries") or []
         return found

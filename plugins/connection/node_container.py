@@ -62,6 +62,15 @@ options:
     type: str
     vars:
       - name: ansible_node_container_environment_file
+  on_loss:
+    description:
+      - What it means that the node or the container cannot be reached.
+      - V(unreachable) makes the host unreachable. V(fail) fails the task, so that a C(rescue) gets to know of it.
+    type: str
+    choices: [unreachable, fail]
+    default: unreachable
+    vars:
+      - name: ansible_node_container_on_loss
   node_connection:
     description: How the node is reached. V(local) is for a container on the controller itself.
     type: str
@@ -104,6 +113,7 @@ EXAMPLES = r"""
       changed_when: false
 """
 
+import contextlib
 import os
 import re
 import shlex
@@ -166,6 +176,19 @@ class Connection(SshConnection):
         return super().get_option(option, hostvars=hostvars)
 
     def exec_command(self, cmd: str, in_data: t.Any = None, sudoable: bool = True) -> Outcome:
+        with self._loss():
+            return self._run_inside(cmd, in_data, sudoable)
+
+    @contextlib.contextmanager
+    def _loss(self) -> t.Iterator[None]:
+        try:
+            yield
+        except AnsibleConnectionFailure as error:
+            if self.get_option("on_loss") == "fail":
+                raise AnsibleError(str(error)) from error
+            raise
+
+    def _run_inside(self, cmd: str, in_data: t.Any, sudoable: bool) -> Outcome:
         data = to_bytes(in_data or b"")
         # Become may ask for a password, which only the plugin of ssh knows how to answer.
         if not (sudoable and self.become) and self._download is None and len(data) <= LARGEST and b"\0" not in data:
@@ -219,7 +242,11 @@ class Connection(SshConnection):
         ConnectionBase.put_file(self, in_path, out_path)
         if not os.path.exists(in_path):
             raise AnsibleFileNotFound(f"The file {in_path} does not exist on the controller.")
-        target = shlex.quote(out_path)
+        with self._loss():
+            outcome = self._upload(in_path, shlex.quote(out_path))
+        return self._transferred(outcome, f"{out_path} cannot be written")
+
+    def _upload(self, in_path: str, target: str) -> Outcome:
         size = os.path.getsize(in_path)
         outcome: Outcome | None = None
         if size <= LARGEST // 2:
@@ -229,7 +256,7 @@ class Connection(SshConnection):
             # ssh takes no bytes to send for an empty file, and would wait for them.
             command, data = (f"cat > {target}", _Upload(in_path)) if size else (f": > {target}", None)
             outcome = self._in_exec(command, data, sudoable=False)
-        return self._transferred(outcome, f"{out_path} cannot be written")
+        return outcome
 
     def fetch_file(self, in_path: str, out_path: str) -> Outcome:
         ConnectionBase.fetch_file(self, in_path, out_path)

@@ -30,6 +30,10 @@ def identity(kind: str, base: str, inputs: Json, files_digest: str, npus: bool) 
     return f"{kind}-{digest([kind, base, inputs, files_digest, npus])[:_ID_DIGITS]}"
 
 
+def inputs_digest(bake: Json) -> str:
+    return digest(bake["inputs"])
+
+
 def placeholder(identity: str) -> str:
     """The image of a service in its document; no engine has an image of this name."""
     kind, _dash, number = identity.rpartition("-")

@@ -198,11 +198,6 @@ CHECKS: dict[str, Check] = {
         "A service without a login is reached from its node only.",
         "Bind it to 127.0.0.1 and put a gateway with a login before it, or let only trusted addresses reach the port.",
     ),
-    "service-open": Check(
-        WARNING,
-        "A service without a login is reached from its node only.",
-        "Bind it to 127.0.0.1 and put a gateway with a login before it, or let only trusted addresses reach the port.",
-    ),
     "secret-in-env": Check(
         WARNING,
         "Nothing secret is in a container's environment, which docker inspect shows.",
@@ -281,6 +276,11 @@ CHECKS: dict[str, Check] = {
     "placement": Check(
         ERROR, "Every service gets the cards it asks for.", "Ask for fewer cards, or free some of those that are held."
     ),
+    "wan-cards": Check(
+        WARNING,
+        "A video is made on the number of cards that the vendor's guide knows.",
+        "Use 8 cards for 14B and 4 for 1.3B, or see that the video is right.",
+    ),
     "job-failed": Check(
         ERROR, "Every job ends well within its timeout.", "Read the log of the job, mend its cause and run again."
     ),
@@ -333,6 +333,16 @@ CHECKS: dict[str, Check] = {
     ),
     "image-archive": Check(
         ERROR, "An image archive holds the image it is given for.", "Name the right archive, or save it again."
+    ),
+    "bake-failed": Check(
+        ERROR,
+        "What a service needs can be installed into its image.",
+        "Mend what the message names and run again; nothing of the attempt is left.",
+    ),
+    "bake-missing": Check(
+        ERROR,
+        "An image that the fleet bakes is built by one node for all that need it.",
+        "Look why the node that was to build it failed, and run again.",
     ),
     "python-missing": Check(
         ERROR,
@@ -442,6 +452,16 @@ CHECKS: dict[str, Check] = {
         "Storage that services need is mounted again after a reboot.",
         "Add the mount to /etc/fstab or write a mount unit.",
     ),
+    "sdk-missing": Check(
+        ERROR,
+        "The node's Python can talk to the engine through the Docker SDK.",
+        "Run the step prepare; without a package index set fleet_sdk_wheels to a directory of wheels.",
+    ),
+    "bundle-incomplete": Check(
+        ERROR,
+        "A bundle takes along everything that the fleet needs.",
+        "Read the message of each, mend its cause and make the bundle again; what it holds stays.",
+    ),
     "dataset-archive": Check(
         ERROR,
         "An archive of data is whole and holds nothing that leads out of its folder.",
@@ -459,11 +479,6 @@ CHECKS: dict[str, Check] = {
     ),
     "dataset-source": Check(
         ERROR, "The source of data is there.", "Correct the source, or mount the storage that holds it."
-    ),
-    "sdk-missing": Check(
-        ERROR,
-        "The node's Python can talk to the engine through the Docker SDK.",
-        "Run the step prepare; without a package index set fleet_sdk_wheels to a directory of wheels.",
     ),
     "storage-dead": Check(
         ERROR,

@@ -9,11 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, NamedTuple, Sequence
 
 from ansible_collections.ascend.fleet.plugins.module_utils import (
+    _bake,
     _container_facts,
     _host,
     _host_engine,
     _node_checks,
     _node_jobs,
+    _node_models,
     _node_npus,
     _node_probe,
     _node_secrets,
@@ -25,6 +27,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils._container_engine imp
 from ansible_collections.ascend.fleet.plugins.module_utils._container_facts import NodeFacts
 from ansible_collections.ascend.fleet.plugins.module_utils._container_plan import plan_container
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import EngineReader, EngineUnavailable
+from ansible_collections.ascend.fleet.plugins.module_utils._node_bakes import BakeScope
 from ansible_collections.ascend.fleet.plugins.module_utils._node_image_scope import NOTHING, ImageScope
 from ansible_collections.ascend.fleet.plugins.module_utils._node_jobs import JobPlan
 from ansible_collections.ascend.fleet.plugins.module_utils._node_services import Placed, Work
@@ -47,6 +50,7 @@ class NodePlan(NamedTuple):
     node: Json
     jobs: JobPlan | None = None
     images: Sequence[Json] = ()
+    bakes: Sequence[Json] = ()
 
 
 class Node:
@@ -63,6 +67,8 @@ class Node:
         self.reader = EngineReader(self.host["engine"]["socket"])
         artefacts: Json = self.document["artefacts"]
         self.images = ImageScope(system, artefacts, self.host, params.get("logins") or [], self.reader)
+        bakes: list[Json] = [] if self.removing else self.document["bakes"]
+        self.bakes = BakeScope(system, bakes, self.reader, self.images.reaching, params)
 
     def plan(self) -> NodePlan:
         dead = _node_storage.findings(self.system, self.document)
@@ -89,6 +95,10 @@ class Node:
             return NodePlan(actions, [*findings, unavailable.finding], [], [], [], node)
         about_images = self.images.plan(images.result(), npu, coming, unseen) if images else NOTHING
         actions, findings = actions + about_images.actions, findings + about_images.findings
+        actions = actions + self._plan_bakes(npu, coming, unseen)
+        if "models" in self.scope and not self.removing:
+            models = self.document["artefacts"]["models"]
+            actions = actions + _node_models.plan(self.system, models, _node_storage.coming(actions))
         seen = self.document["services"] if self.scope & {"services", "images"} else []
         placed = [Placed(service, None, []) for service in seen]
         work: list[Work] = []
@@ -102,9 +112,12 @@ class Node:
         if "jobs" in self.scope:
             leaving = {one.spec["name"] for one in work if one.state == "absent"}
             jobs = self._plan_jobs(npu, containers, actions, leaving, coming)
-            actions, findings = actions + jobs.actions, findings + _node_checks.told_once(jobs.findings)
+            actions = actions + jobs.actions
+            if self.observing:
+                # Where they are carried out, what stands against one job stops no other.
+                findings = findings + jobs.findings
             lines += [_node_jobs.status(one) for one in jobs.seen]
-        return NodePlan(actions, findings, lines, placed, work, node, jobs, about_images.lines)
+        return NodePlan(actions, findings, lines, placed, work, node, jobs, about_images.lines, self.bakes.lines())
 
     def probe(self) -> tuple[list[Json], list[Json]]:
         """Every service's state and answer; nothing but the engine and the services are asked."""
@@ -131,12 +144,21 @@ class Node:
         return actions, findings, observed
 
     def _containers(self) -> tuple[dict[str, Json], EngineUnavailable | None]:
-        if not self.scope & {"services", "images", "jobs"} or (self.scope == {"images"} and not self.images.on_docker):
+        elsewhere = self.scope == {"images"} and not self.images.on_docker
+        if elsewhere or not self.scope & {"services", "images", "bakes", "jobs"}:
             return {}, None
         try:
             return _container_facts.read_containers(self.reader), None
         except EngineUnavailable as error:
             return {}, error
+
+    def _plan_bakes(self, npu: Json | None, engine_coming: str | None, unseen: str | None) -> list[Json]:
+        """Baked images get the names that they have on this node."""
+        in_scope = "bakes" in self.scope
+        if not engine_coming:
+            references = self.bakes.look((npu or {}).get("soc"), in_scope)
+            self.document = _bake.with_images(self.document, references)
+        return self.bakes.plan(engine_coming, unseen) if in_scope else []
 
     def _place(self, npu: Json | None, containers: dict[str, Json], host: Json) -> tuple[list[Placed], list[Json]]:
         neighbours = [
@@ -163,7 +185,7 @@ class Node:
         if engine_coming:
             coming = [(one, _node_services.predicted(one, engine_coming, unseen)) for one in placed if one.spec]
             return [_work(one, actions) for one, actions in coming], findings
-        staged = {act["target"] for act in earlier if act["scope"] == "images"}
+        staged = {act["target"] for act in earlier if act["scope"] in ("images", "bakes")}
         specs = [one.spec for one in placed if one.spec is not None]
         facts = _container_facts.observe(self.reader, self.system, specs, containers)
         facts = facts._replace(
@@ -219,7 +241,7 @@ class Node:
             containers,
             [(one.service["name"], one.cards) for one in placed if one.service["state"] != "absent"],
             None if engine_coming else facts_of,
-            {act["target"] for act in earlier if act["scope"] == "images"},
+            {act["target"] for act in earlier if act["scope"] in ("images", "bakes")},
             leaving,
             engine_coming,
         )

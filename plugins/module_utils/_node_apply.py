@@ -34,7 +34,7 @@ def apply(node: Node, plan: NodePlan, run_id: str, progress: Progress) -> list[J
     """The status of every service afterwards; the first failure is raised as it is."""
     results: dict[str, ProbeResult] = {}
     # What protects the containers comes before them and goes after them.
-    for part in (_services, _host_settings) if node.removing else (_host_settings, _images, _services):
+    for part in (_services, _host_settings) if node.removing else (_host_settings, _images, _bakes, _services):
         results.update(part(node, plan, run_id, progress))
     if not plan.placed:
         return []
@@ -87,13 +87,19 @@ def _host_settings(node: Node, plan: NodePlan, _run_id: str, progress: Progress)
 
 
 def _services(node: Node, plan: NodePlan, run_id: str, progress: Progress) -> dict[str, ProbeResult]:
-    if all(act["scope"] in ("host", "images", "jobs") for act in plan.actions):
+    if all(act["scope"] in ("host", "images", "bakes", "jobs") for act in plan.actions):
         return {}
     return _bring_services(node, plan, _client(node), run_id, progress)
 
 
 def _images(node: Node, plan: NodePlan, _run_id: str, progress: Progress) -> dict[str, ProbeResult]:
     node.images.apply([act for act in plan.actions if act["scope"] == "images"], progress)
+    return {}
+
+
+def _bakes(node: Node, plan: NodePlan, _run_id: str, progress: Progress) -> dict[str, ProbeResult]:
+    store = node.document["artefacts"].get("image_store") or {}
+    node.bakes.apply([act for act in plan.actions if act["scope"] == "bakes"], store, progress)
     return {}
 
 

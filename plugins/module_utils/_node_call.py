@@ -61,7 +61,10 @@ def _apply(system: System, params: Json, check_mode: bool) -> Json:
     node = Node(system, params)
     if check_mode:
         return _node_report.planned(node.plan(), params["earlier"])
-    work = digest([params["action"], params["document"], sorted(params["scope"]), params["interrupting"]])
+    # Models are planned here, and brought by the role model_weights.
+    node.scope.discard("models")
+    parts = [params["action"], params["document"], sorted(params["scope"]), params["interrupting"], params.get("bake")]
+    work = digest(parts)
     lock = _lock.Lock(system)
     if not lock.try_acquire():
         return _attach(system, lock, params, work)
@@ -92,6 +95,7 @@ def _apply(system: System, params: Json, check_mode: bool) -> Json:
 
         lines = _node_apply.apply(node, plan, run["id"], renewing)
         applied = plan._replace(images=node.images.lines()) if "images" in node.scope else plan
+        applied = applied._replace(bakes=node.bakes.lines())
         jobs, failures = _node_apply.run_jobs(node, plan, run["id"], renewing)
         return _node_report.applied(applied, lines + jobs, failures)
 

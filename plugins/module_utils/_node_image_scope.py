@@ -89,6 +89,10 @@ class ImageScope:
         seen = _node_images.observe(wanted, engine, self.sources, platform.machine())
         return _node_images.lines(wanted, seen, engine, self._seconds)
 
+    def reaching(self) -> Sources:
+        """The sources for others that ask registries."""
+        return self._asking(self._engine())
+
     def _asking(self, engine: ImageEngine | None) -> Sources:
         """The sources as the engine would reach them; it is asked once, and only where a registry is."""
         return (

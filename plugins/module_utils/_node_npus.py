@@ -21,7 +21,7 @@ TOLERATED = ("npu-unhealthy", "npu-device")
 def read(system: System, document: Json, scope: set[str]) -> Json | None:
     """This run's own observation, never cached facts; None where no service of the node needs a card."""
     want = document["host"]["npus"]
-    if not scope & {"services", "jobs"} or not (want["needed"] or want["expected"]):
+    if not scope & {"services", "bakes", "jobs"} or not (want["needed"] or want["expected"]):
         return None
     return _npu_facts.read(system, want, running_holders)
 

@@ -61,6 +61,7 @@ def _result(plan: NodePlan, changed: bool) -> Json:
         "findings": plan.findings,
         "services": plan.services,
         "images": list(plan.images),
+        "bakes": list(plan.bakes),
         "node": plan.node,
         "diff": [_diff(act) for act in plan.actions],
     }

@@ -39,14 +39,16 @@ options:
     default: observe
   scope:
     description:
-      - The parts to observe and apply, of V(host), V(mounts), V(images), V(services), V(jobs) and V(probes).
+      - The parts to observe and apply, of V(host), V(mounts), V(images), V(bakes), V(models), V(services), V(jobs)
+        and V(probes).
+      - V(models) is observed and planned only; the role P(ascend.fleet.model_weights#role) brings what is missing.
       - V(mounts) is the part of V(host) that is about shared storage, for use alone.
       - V(jobs) runs the jobs that are not done yet, as many at a time as there are cards for.
       - V(probes) asks every service for its answer; it changes nothing.
     type: list
     elements: str
-    choices: [host, mounts, images, services, jobs, probes]
-    default: [host, images, services, jobs]
+    choices: [host, mounts, images, bakes, models, services, jobs, probes]
+    default: [host, images, bakes, models, services, jobs]
   interrupting:
     description:
       - Whether actions that interrupt running services may be carried out, such as a restart of the engine.
@@ -58,7 +60,7 @@ options:
         with, but not reported again.
     type: list
     elements: str
-    choices: [host, images, services]
+    choices: [host, images, bakes, models, services]
     default: []
   run:
     description:
@@ -85,6 +87,28 @@ options:
     description:
       - Name of the step the result is recorded under.
     type: str
+  bake:
+    description:
+      - With V(bakes) alone in O(scope), what this node does for an image that is baked on it. Used by the role
+        P(ascend.fleet.image_bake#role).
+    type: dict
+    suboptions:
+      id:
+        description: Id of the bake in the document.
+        type: str
+        required: true
+      phase:
+        description:
+          - V(start) makes the container in which tasks install.
+          - V(commit) makes the image of it, and shares it as V(share) does.
+          - V(share) pushes the image to the registry, or saves it into an archive where there is none.
+          - V(discard) removes the container and what there is of the image.
+        type: str
+        choices: [start, commit, share, discard]
+        required: true
+      owner:
+        description: Number of the user on the node who may read the archive.
+        type: int
   wait:
     description:
       - Seconds to wait on the node for the work to end before it is left running in the background.
@@ -277,13 +301,26 @@ def main() -> None:
             "scope": {
                 "type": "list",
                 "elements": "str",
-                "choices": ["host", "mounts", "images", "services", "jobs", "probes"],
-                "default": ["host", "images", "services", "jobs"],
+                "choices": ["host", "mounts", "images", "bakes", "models", "services", "jobs", "probes"],
+                "default": ["host", "images", "bakes", "models", "services", "jobs"],
             },
             "interrupting": {"type": "bool", "default": True},
-            "earlier": {"type": "list", "elements": "str", "choices": ["host", "images", "services"], "default": []},
+            "earlier": {
+                "type": "list",
+                "elements": "str",
+                "choices": ["host", "images", "bakes", "models", "services"],
+                "default": [],
+            },
             "run": {"type": "dict", "options": RUN_OPTIONS},
             "step": {"type": "str"},
+            "bake": {
+                "type": "dict",
+                "options": {
+                    "id": {"type": "str", "required": True},
+                    "phase": {"type": "str", "required": True, "choices": ["start", "commit", "share", "discard"]},
+                    "owner": {"type": "int"},
+                },
+            },
             "wait": {"type": "float", "default": 5},
             "work": {"type": "str"},
             "background": {"type": "bool", "default": False},

@@ -84,7 +84,7 @@ def test_the_family_is_that_of_the_chips_in_use(npus, soc, family):
 
 def test_services_get_the_images_of_their_bakes_and_others_keep_theirs():
     services = [{"name": name, "container": {"image": f"{name}:1", "user": None}} for name in ("draw", "web")]
-    document = {"bakes": [BAKE], "services": services}
+    document = {"bakes": [BAKE], "services": services, "jobs": []}
     changed = _bake.with_images(document, {BAKE["id"]: "baked:1"})
     assert [service["container"]["image"] for service in changed["services"]] == ["baked:1", "web:1"]
     assert document["services"][0]["container"]["image"] == "draw:1", "the document itself is not touched"

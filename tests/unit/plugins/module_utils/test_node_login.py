@@ -20,7 +20,7 @@ URLS = {"http": "http://joe:s3cret@p:3128", "https": None}
 def document(proxy):
     engine = {"socket": "/run/none.sock", "daemon": {}, "proxy": proxy}
     host = {"engine": engine, "metadata_block": {}, "forwarding": {}}
-    return {"host": host, "artefacts": {"images": []}, "services": []}
+    return {"host": host, "artefacts": {"images": []}, "bakes": [], "services": []}
 
 
 @pytest.mark.parametrize(

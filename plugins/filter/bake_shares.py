@@ -1,0 +1,72 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which node bakes which image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from ansible_collections.ascend.fleet.plugins.plugin_utils._bake_shares import shares
+
+DOCUMENTATION = r"""
+---
+name: bake_shares
+short_description: Which node bakes which image
+version_added: 0.1.0
+author: ascend.fleet contributors (@ascend-fleet)
+description:
+  - Gives each image that is on no node to one node to bake, and each image that only some nodes have to one of these
+    to share.
+  - Used by the playbooks of the collection.
+positional: _input, hostvars
+options:
+  _input:
+    description: The hosts of the play.
+    type: list
+    elements: str
+    required: true
+  hostvars:
+    description: The variables of all hosts, among them what M(ascend.fleet.fleet_node) saw on them.
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+---
+- name: Show who builds what
+  ansible.builtin.debug:
+    msg: "{{ ansible_play_hosts | ascend.fleet.bake_shares(hostvars) }}"
+  run_once: true
+"""
+
+RETURN = r"""
+---
+_value:
+  description:
+    - Host names, each with a list of dicts with the keys V(reference), V(id) and V(work), which is V(build) or V(share).
+  type: dict
+"""
+
+# The later one was looked at when the base images were there.
+SEEN = ("__fleet_bakes_seen", "__fleet_seen")
+
+
+def bake_shares(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, list[dict[str, str]]]:
+    return shares({host: _seen(hostvars[host]) for host in hosts})
+
+
+def _seen(variables: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "__fleet_broken" in variables:
+        return {}
+    for name in SEEN:
+        if name in variables and "bakes" in variables[name]:
+            found: Mapping[str, Any] = variables[name]
+            return found
+    return {}
+
+
+class FilterModule:
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {"bake_shares": bake_shares}
