@@ -97,6 +97,11 @@ def converge(want: Want, check_mode: bool) -> Json:
     return _result(want, seen, manifest, steps)
 
 
+def look(want: Want) -> list[str]:
+    """Why the package would be unpacked; the package is not opened for that."""
+    return plan(want, observe(want)).reasons
+
+
 def observe(want: Want, beat: _parallel.Beat | None = None) -> Seen:
     manifest = _package_manifest.read(want.dest)
     choice, gone = None, None

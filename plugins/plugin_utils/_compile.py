@@ -24,6 +24,7 @@ from ansible_collections.ascend.fleet.plugins.plugin_utils import (
     _jobs,
     _merge,
     _models,
+    _packages,
     _problems,
 )
 from ansible_collections.ascend.fleet.plugins.plugin_utils._entries import Checker, Entry, Files, expand
@@ -302,6 +303,7 @@ class _Compiler:
             self._complain(host, [flaw], service.entry.place)
         self._check_images(host, kept)
         self._check_models(host, kept)
+        self._check_packages(host, kept)
         self._check_cards(host, kept, settings["fleet_npus_expected"])
 
     def _check_images(self, host: str, services: Sequence[Service]) -> None:
@@ -319,6 +321,11 @@ class _Compiler:
     def _check_models(self, host: str, services: Sequence[Service]) -> None:
         places = {service.values["name"]: service.entry.place for service in services}
         for name, flaw in _models.conflicts(_models_of(services)):
+            self._complain(host, [flaw], places[name])
+
+    def _check_packages(self, host: str, services: Sequence[Service]) -> None:
+        places = {service.values["name"]: service.entry.place for service in services}
+        for name, flaw in _packages.conflicts(_packages_of(services)):
             self._complain(host, [flaw], places[name])
 
     def _check_cards(self, host: str, services: Sequence[Service], expected: int | None) -> None:
@@ -432,6 +439,7 @@ class _Compiler:
             "image_store": _images.store(settings, self.staged and self.staged.engine),
             "registries": _images.registries(settings, self._digest),
             "models": _models_of(kept),
+            "packages": _packages.documents(_packages_of(kept)),
         }
 
     def _given(self, host: str) -> tuple[list[dict[str, Any]], list[Flaw]]:
@@ -568,6 +576,10 @@ def _models_of(services: Iterable[Service]) -> list[dict[str, Any]]:
         for service in services
         for model in filter(None, [service.values["model"], *service.parts.models])
     )
+
+
+def _packages_of(services: Iterable[Service]) -> list[tuple[str, dict[str, Any]]]:
+    return [(service.values["name"], package) for service in services for package in service.parts.packages]
 
 
 def _waits(services: Iterable[Service]) -> list[str]:

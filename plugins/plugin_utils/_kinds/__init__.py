@@ -10,7 +10,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds import comfyui, container, diffusers, job, vllm
+from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds import (
+    comfyui,
+    container,
+    diffusers,
+    job,
+    vllm,
+    wan_video,
+)
 from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds._base import Compiler, Kind
 
 ROWS: dict[str, tuple[Compiler, str]] = {
@@ -19,6 +26,7 @@ ROWS: dict[str, tuple[Compiler, str]] = {
     "diffusers": (diffusers.compile_entry, "diffusers"),
     "job": (job.compile_entry, "container_job"),
     "vllm": (vllm.compile_entry, "vllm"),
+    "wan_video": (wan_video.compile_entry, "wan_video"),
 }
 
 

@@ -81,6 +81,8 @@ class Parts:
     """Given when the image of the entry is only the base of the service's own."""
     models: list[dict[str, Any]] = field(default_factory=list)
     """Models beside that of the common key, as the document names them."""
+    packages: list[dict[str, Any]] = field(default_factory=list)
+    """Parts of the vendor's package that are unpacked on the node."""
     outputs: Outputs | None = None
     """Given by kinds of jobs."""
     files: Mapping[str, str] = field(default_factory=dict)
@@ -138,6 +140,15 @@ def base_container(entry: Entry) -> dict[str, Any]:
         "cgroup_parent": None,
         "secret_files": [],
     }
+
+
+def packages(entry: Entry, parts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The row of the vendor's package when the entry says where it lies; without that it is unpacked already."""
+    given = entry["ascendcloud"]
+    if not given or not given["src"]:
+        return []
+    wanted = [{"match": "*", "include": [], "sha256": None, **part} for part in parts]
+    return [{**{key: given[key] for key in ("path", "src", "version", "sha256")}, "parts": wanted}]
 
 
 def output_folder(entry: Entry, work_dir: str) -> str:
