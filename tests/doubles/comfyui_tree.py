@@ -9,6 +9,7 @@ Beside it the parts of a vendor package that go with it, in the package's own la
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
 import zipfile
@@ -19,6 +20,10 @@ TAG = "v0.3.7"
 FOLDER = "ComfyUI-0.3.7"
 NODE_FOLDER = "aigc_inference/torch_npu/comfyui/0.3.7/comfyui_ascend_node"
 
+# The Python of the test images.
+PYTHON = "cp311"
+
+METADATA = "Metadata-Version: 2.1\nName: ascend_cloud_ops_custom\nVersion: 6.5.902\n"
 PRESTARTUP = """\
 import os
 
@@ -82,7 +87,17 @@ def package(folder: Path, prestartup: str = PRESTARTUP) -> Path:
         (library / module).mkdir(parents=True)
         (library / module / "__init__.py").touch()
         (library / "setup.py").write_text(SETUP.format(name=name, package=module))
-    run = folder / "ascend_cloud_ops_custom_opp-6.5.902_linux_aarch64_ascend910b.run"
+    machine = platform.machine()
+    wheel = folder / f"ascend_cloud_ops_custom-6.5.902-{PYTHON}-{PYTHON}-linux_{machine}.whl"
+    with zipfile.ZipFile(wheel, "w") as packed:
+        packed.writestr("ascend_cloud_ops_custom/__init__.py", "")
+        packed.writestr("ascend_cloud_ops_custom-6.5.902.dist-info/METADATA", METADATA)
+        packed.writestr(
+            "ascend_cloud_ops_custom-6.5.902.dist-info/WHEEL",
+            f"Wheel-Version: 1.0\nTag: {PYTHON}-{PYTHON}-linux_{machine}\n",
+        )
+        packed.writestr("ascend_cloud_ops_custom-6.5.902.dist-info/RECORD", "")
+    run = folder / f"ascend_cloud_ops_custom_opp-6.5.902_linux_{machine}_ascend910b.run"
     run.write_text(RUN)
     run.chmod(0o755)
     return folder

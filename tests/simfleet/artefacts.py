@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import os
+import platform
+import subprocess
+import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import docker
 
@@ -21,6 +24,15 @@ from .progress import step
 _FILES = Path(__file__).parent / "files"
 _VLLM = _FILES / "vllm"
 _DIFFUSERS = _FILES / "diffusers"
+_TORCH = Path(__file__).parents[1] / "doubles" / "torch"
+COMFYUI_WHEELS = (
+    "aiohttp==3.11.18",
+    "pyyaml==6.0.2",
+    "setuptools==80.9.0",
+    "wheel==0.45.1",
+    "ftfy==6.3.1",
+    "requests==2.32.3",
+)
 _LIGHT_APPLETS = ("sh", "httpd", "ls", "cat", "echo", "sleep", "wget", "env", "id", "df", "test")
 TORCH_INDEX = "ASCEND_FLEET_TORCH_INDEX"
 MODEL_FOLDER = "tiny-chat"
@@ -103,6 +115,40 @@ def diffusers(client: docker.DockerClient) -> tuple[Path, Path]:
     cache.keep_newest(image.parent, "diffusers")
     cache.keep_newest(pipelines.parent, "diffusers", count=10)
     return image, pipelines
+
+
+def comfyui_base(client: docker.DockerClient) -> Path:
+    """What ComfyUI is installed into: Python, git, the user of the guide, doubles of torch and torch_npu."""
+    workbench = images.ensure(client, "workbench")
+    made_from = cache.digest(images.digest("workbench"), cache.tree_digest(_TORCH))
+
+    def make(partial: Path) -> None:
+        packages = builder.folder_files(_TORCH, "usr/local/lib/python3.11/dist-packages")
+        entries: list[tuple[str, int, bytes | str]] = [(path, mode, text) for path, (mode, text) in packages.items()]
+        with tempfile.TemporaryDirectory(dir=partial.parent, prefix="comfyui-") as name, ExitStack() as stack:
+            layers = oci.saved_layers(client, workbench, Path(name))
+            opened: list[IO[bytes]] = [stack.enter_context(path.open("rb")) for path in layers]
+            with step("Compress the base image of ComfyUI"):
+                config = {"Env": [_ENVIRONMENT[0]], "User": "ma-user", "Cmd": ["/bin/bash"]}
+                oci.write(partial, [*opened, oci.tar_of(entries)], config)
+
+    return cache.kept(cache.root() / "images" / f"comfyui-base-{made_from}", make)
+
+
+def comfyui_wheels() -> Path:
+    """A folder with the wheels that the double of ComfyUI and the libraries of its package need: no index is asked."""
+    made_from = cache.digest(*COMFYUI_WHEELS, platform.machine())
+
+    def make(partial: Path) -> None:
+        partial.mkdir()
+        wanted = ["--only-binary=:all:", "--python-version", "3.11", "--dest", str(partial), *COMFYUI_WHEELS]
+        with step("Download the wheels for the double of ComfyUI"):
+            argv = [sys.executable, "-m", "pip", "download", "--quiet", *wanted]
+            done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SimError(f"pip download failed: {done.stderr.strip()[-600:]}")
+
+    return cache.kept(cache.root() / "wheels" / f"comfyui-{made_from}", make)
 
 
 _ENVIRONMENT = [

@@ -42,6 +42,7 @@ REGISTRY_HOST, METADATA_HOST, FIRST_NODE_HOST = 2, 3, 11
 SERVICE_PORTS = {"registry": 5000, "metadata": 80}
 SERVICE_IMAGES: dict[str, Callable[[docker.DockerClient], Path]] = {
     "light": artefacts.light,
+    "comfyui-base": artefacts.comfyui_base,
     "vllm": lambda client: artefacts.vllm(client)[0],
     "diffusers": lambda client: artefacts.diffusers(client)[0],
 }
