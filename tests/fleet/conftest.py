@@ -49,7 +49,9 @@ class Ground:
         document: Json = yaml.safe_load(inventory.render(self.fleet))
         group = document["all"]["children"]["fleet"]
         group["hosts"] = dict(list(group["hosts"].items())[:limit])
-        group["vars"] = {"fleet_report_dir": str(self.folder / "report"), **variables}
+        # The fleet's registry speaks plain HTTP, which a server without an engine cannot know.
+        registries = [{"address": self.fleet.registry_address, "insecure": True}]
+        group["vars"] = {"fleet_report_dir": str(self.folder / "report"), "fleet_registries": registries, **variables}
         path = self.folder / "hosts.yml"
         path.write_text(yaml.safe_dump(document, sort_keys=False))
         return path
