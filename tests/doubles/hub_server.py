@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
+import io
 import json
 import re
 import ssl
@@ -125,14 +126,6 @@ class HubServer:
         content = self.repositories[repo][path]
         return content.stat().st_size if isinstance(content, Path) else len(content)
 
-    def read(self, repo: str, path: str, start: int, count: int) -> bytes:
-        content = self.repositories[repo][path]
-        if isinstance(content, Path):
-            with content.open("rb") as stream:
-                stream.seek(start)
-                return stream.read(count)
-        return content[start : start + count]
-
     def sha256(self, repo: str, path: str) -> str:
         key = (repo, path)
         if key not in self.digests:
@@ -149,11 +142,11 @@ class HubServer:
         return found.hexdigest()
 
     def blocks(self, repo: str, path: str, start: int = 0) -> Iterator[bytes]:
-        size = self.size(repo, path)
-        while start < size:
-            part = self.read(repo, path, start, BLOCK)
-            yield part
-            start += len(part)
+        content = self.repositories[repo][path]
+        with content.open("rb") if isinstance(content, Path) else io.BytesIO(content) as stream:
+            stream.seek(start)
+            while part := stream.read(BLOCK):
+                yield part
 
 
 class _Handler(BaseHTTPRequestHandler):
