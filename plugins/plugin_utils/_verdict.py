@@ -52,7 +52,8 @@ def judge(question: Question, records: Records, time: str) -> dict[str, Any]:
     broken = _first_broken(records) if question.policy == STOP else None
     for host in question.hosts:
         own = {step: records[step][host] for step in _ordered(records) if host in records[step]}
-        found = [*_findings(own), *(item for item in question.findings if item.get("host") == host)]
+        found = list(_findings(own))
+        found += _still_predicted([item for item in question.findings if item.get("host") == host], found)
         missing = [step for step in question.required if step not in own]
         if question.final and question.proves and question.step in BRINGING:
             found += _absent_images(own, {str(item.get("value")) for item in found})
@@ -76,6 +77,14 @@ def judge(question: Question, records: Records, time: str) -> dict[str, Any]:
         "hosts": hosts,
         "failures": _unique(sorted(failures, key=_is_consequence)),
     }
+
+
+def _still_predicted(
+    predicted: Sequence[Mapping[str, Any]], observed: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """What the controller foresaw and the node has not judged by itself: two judgements may contradict."""
+    judged = {(item["check"], item.get("service"), item.get("key")) for item in observed}
+    return [item for item in predicted if (item["check"], item.get("service"), item.get("key")) not in judged]
 
 
 def proceed(verdict: Mapping[str, Any], policy: str) -> list[str]:

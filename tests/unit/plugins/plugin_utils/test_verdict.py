@@ -81,6 +81,19 @@ def test_who_may_proceed(policy: str, found: dict[str, Any], hosts: list[str]) -
     assert _verdict.proceed(judge(records(**found), final=False), policy) == hosts
 
 
+def test_the_node_has_the_last_word_on_what_the_controller_predicts() -> None:
+    def short(message: str, service: str = "chat") -> dict[str, Any]:
+        return {**ERROR, "check": "placement", "service": service, "key": "npus", "value": 9, "message": message}
+
+    predicted = [{**short("of 8"), "host": "n1"}, {**short("of 8"), "host": "n2"}, {**short("no", "web"), "host": "n1"}]
+    verdict = judge(records(preflight={"n1": {"findings": [short("of 4")]}, "n2": {}}), findings=predicted)
+    assert [(item["host"], item["service"], item["message"]) for item in verdict["failures"]] == [
+        ("n1", "chat", "of 4"),
+        ("n1", "web", "no"),
+        ("n2", "chat", "of 8"),
+    ]
+
+
 SECRET = "/var/lib/ascend-fleet/secrets/chat/api_key"
 
 
