@@ -16,6 +16,8 @@ from ansible_collections.ascend.fleet.plugins.plugin_utils._options import Flaw
 
 PACKAGE = "/opt/ascend-fleet/ascendcloud"
 PACKAGE_MANIFEST = ".ascend-package.json"
+UTILS = "aigc_inference/torch_npu/utils"
+NODE = "aigc_inference/torch_npu/comfyui/{}/comfyui_ascend_node"
 LOGIN = re.compile(r"^[a-z+]+://[^/@]+@")
 
 
@@ -95,6 +97,17 @@ def _package(entry: _base.Entry) -> dict[str, Any]:
         "operators_dir": package["operators_dir"],
         "libraries": list(package["libraries"]),
     }
+
+
+def packages(entry: _base.Entry) -> list[dict[str, Any]]:
+    """The parts of the vendor's package that are unpacked when the entry says where it lies."""
+    if not entry["ascendcloud"]:
+        return []
+    inner = [f"{UTILS}/{name}" for name in entry["ascendcloud"]["libraries"]]
+    inner += [NODE.format(entry["version"].removeprefix("v"))] if native(entry) is False else []
+    parts = [{"name": "AIGC", "include": inner}] if inner else []
+    parts += [{"name": "OPP"}] if entry["ascendcloud"]["operators"] else []
+    return _base.packages(entry, parts)
 
 
 def native(entry: _base.Entry) -> bool | None:

@@ -77,6 +77,7 @@ def compile_entry(entry: _base.Entry, settings: _base.Settings) -> _base.Parts:
         notes=list(_notes(entry)),
         bake=None if flaws or not entry["install"] else _comfyui_bake.bake(entry, settings),
         models=[] if flaws else list(_models(entry)),
+        packages=[] if flaws or not entry["install"] else _comfyui_bake.packages(entry),
     )
 
 

@@ -140,6 +140,23 @@ def test_what_is_baked(compile_inventory, on_card):
     assert (package["node"], package["release"], package["operators"]) == (True, "0.3.7", True)
 
 
+def test_a_package_that_lies_somewhere_is_unpacked_as_far_as_it_is_needed(compile_inventory, on_card):
+    package = {"path": "/srv/ascendcloud", "src": "/mnt/packages/AscendCloud-*.zip", "version": "6.5.902"}
+    (row,) = compile_inventory.document({"fleet_services": [on_card(ascendcloud=package)]})["artefacts"]["packages"]
+    assert (row["path"], row["src"], row["version"]) == (package["path"], package["src"], package["version"])
+    assert [(part["name"], part["include"]) for part in row["parts"]] == [
+        (
+            "AIGC",
+            [
+                "aigc_inference/torch_npu/comfyui/0.3.7/comfyui_ascend_node",
+                "aigc_inference/torch_npu/utils/AscendX-MM",
+                "aigc_inference/torch_npu/utils/ascend_diffusers",
+            ],
+        ),
+        ("OPP", []),
+    ]
+
+
 def test_a_newer_version_uses_the_npu_by_itself(compile_inventory, on_card):
     document = compile_inventory.document({"fleet_services": [on_card(version=LATER)]})
     assert document["bakes"][0]["inputs"]["ascendcloud"]["node"] is False
