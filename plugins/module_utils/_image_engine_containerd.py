@@ -51,8 +51,9 @@ _STATUS = re.compile(
 _ROW = re.compile(
     r"^(?P<ref>\S+)\s+(?P<type>\S+)\s+(?P<digest>sha256:[0-9a-f]{64})\s+(?P<size>[\d.]+ \S+)", re.MULTILINE
 )
-_UNITS = {"B": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
-_PULLED = re.compile(r"total:\s+([\d.]+)\s*([KMGT]?i?)B?\s")
+_PULLED = re.compile(r"total:\s+([\d.]+ *[KMGT]?i?B?)\s")
+_SIZE = re.compile(r"^([\d.]+) *([KMGT]?)(i?)B?$", re.IGNORECASE)
+_ROOT = re.compile(r"^\s*root\s+(\S+?)/io\.containerd\.content", re.MULTILINE)
 
 
 class ContainerdImages(ImageEngine):
@@ -183,6 +184,11 @@ class CtrImages(ContainerdImages):
     def remove(self, image: str) -> None:
         self._checked([*self._command(), "images", "rm", image])
 
+    def folder(self) -> str:
+        told = self._run("plugins", "ls", "--detailed", "id==content")
+        found = _ROOT.search(told.out)
+        return found[1] if found else ROOT
+
     def missing(self, content: Content) -> int:
         there = set(self._checked([*self._command(), "content", "ls", "--quiet"]).out.split())
         return sum(size for digest, size in content.layers if digest not in there)
@@ -224,7 +230,7 @@ class CtrImages(ContainerdImages):
         def line(text: str) -> None:
             found = _PULLED.search(text)
             if found:
-                meter.part("all", int(float(found[1]) * _UNITS[f"{found[2].upper()}B"]))
+                meter.part("all", _bytes(found[1]))
             elif text.startswith("unpacking"):
                 meter.say("unpacking")
 
@@ -302,11 +308,10 @@ def _private(path: str, text: str) -> None:
 
 
 def _bytes(text: str) -> int:
-    number, _space, unit = text.partition(" ")
-    try:
-        return int(float(number) * _UNITS.get(unit.upper(), 1))
-    except ValueError:
+    found = _SIZE.match(text.strip())
+    if found is None:
         return 0
+    return int(float(found[1]) * (1024 if found[3] else 1000) ** " KMGT".index(found[2].upper() or " "))
 
 
 def _last(done: Result) -> str:

@@ -145,10 +145,13 @@ class Registry:
             return {}
         path = f"/v2/{self.access.repository(reference)}/blobs/{config['digest']}"
         body, _headers = self._ask("GET", path, reference, "application/octet-stream, */*")
+        self._verified(body, config["digest"], reference)
         return self._parsed(body, reference)
 
     def _document(self, reference: Reference, name: str) -> tuple[Json, str]:
         body, headers = self._manifest("GET", reference, name)
+        if name.startswith("sha256:"):
+            self._verified(body, name, reference)
         document = self._parsed(body, reference)
         told = headers.get("Docker-Content-Digest")
         return document, told or name if name.startswith("sha256:") else str(told or _sha256(body))
@@ -156,6 +159,10 @@ class Registry:
     def _manifest(self, method: str, reference: Reference, name: str) -> tuple[bytes, http.client.HTTPMessage]:
         path = f"/v2/{self.access.repository(reference)}/manifests/{urllib.parse.quote(name, safe=':')}"
         return self._ask(method, path, reference, ACCEPT)
+
+    def _verified(self, body: bytes, digest: str, reference: Reference) -> None:
+        if _sha256(body) != digest:
+            raise self._error("image-pull", reference, f"gives content for {digest} that is not what this digest says")
 
     def _parsed(self, body: bytes, reference: Reference) -> Json:
         try:

@@ -44,7 +44,8 @@ class Trouble:
     """Close the connection after so many bytes of a blob."""
     cuts: int = 0
     """How many more blobs are cut."""
-    wrong_content: bool = False
+    wrong_content: int | None = None
+    """Change a bit of every blob that is longer than this."""
     silent: bool = False
     """Answer nothing to questions about manifests."""
     failures: int = 0
@@ -125,6 +126,11 @@ def running(upstream: str | None = None, host: str = "127.0.0.1", **options: Any
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     state: State
+
+    def handle(self) -> None:
+        # Who gives up in the middle is no error of the registry.
+        with contextlib.suppress(ConnectionError):
+            super().handle()
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
@@ -223,7 +229,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _blob(self, status: int, headers: dict[str, str], body: bytes) -> None:
         trouble = self.state.trouble
-        if trouble.wrong_content and body:
+        if trouble.wrong_content is not None and len(body) > trouble.wrong_content:
             body = bytes([body[0] ^ 1]) + body[1:]
         with self.state.lock:
             cut = trouble.cut_after if trouble.cuts > 0 and len(body) > (trouble.cut_after or len(body)) else None

@@ -199,6 +199,13 @@ def test_a_silent_registry_stops_only_who_needs_it(registry):
     assert findings(wanted, there) == [("registry-unreachable", "info")]
 
 
+def test_a_registry_whose_content_is_not_what_it_says_is_not_believed():
+    with token_registry.running() as found:
+        found.state.keep("web", "1", [b"x"], OWN)
+        found.state.trouble.wrong_content = 0
+        assert findings(image(found)) == [("image-pull", "error")]
+
+
 @pytest.mark.parametrize("auth", ["basic", "bearer"])
 @pytest.mark.parametrize(
     ("login", "check"),
