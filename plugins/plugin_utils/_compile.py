@@ -27,6 +27,7 @@ from ansible_collections.ascend.fleet.plugins.plugin_utils import (
     _packages,
     _problems,
 )
+from ansible_collections.ascend.fleet.plugins.plugin_utils._bundle import Bundle, BundleError
 from ansible_collections.ascend.fleet.plugins.plugin_utils._entries import Checker, Entry, Files, expand
 from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds import table as kind_table
 from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds._base import Kind, Parts, Settings
@@ -61,6 +62,8 @@ class World:
     folder: Callable[[str], str]
     """Where relative files of the controller are, for a host."""
     files: Files
+    bundle: Callable[[str, bool, str | None], Bundle] | None = None
+    """The bundle at a path of the controller, its signature verified; BundleError when it may not be used."""
 
 
 @dataclass
@@ -128,6 +131,7 @@ class _Compiler:
         self._scope: list[str] | None = None
         self._addresses: list[str] | None = None
         self._digests: dict[str, str | None] = {}
+        self._bundles: dict[tuple[str, bool, str | None], Bundle] = {}
 
     def compile(self) -> Compiled:
         compiled = {host: self._host(host) for host in self.hosts}
@@ -136,6 +140,9 @@ class _Compiler:
         if not self.result.errors:
             for host, services in compiled.items():
                 self._emit(host, services)
+            self.result.errors = _problems.collect(self.problems)
+            if self.result.errors:
+                self.result.documents = {}
         return self.result
 
     # One host -----------------------------------------------------------------------------
@@ -182,7 +189,24 @@ class _Compiler:
                 if problem:
                     self._complain(host, [Flaw(key, given, problem, remedy)])
 
+        self._open_bundle(host, settings)
         self._complain(host, _images.check_registries(settings, files, lambda path: self._absolute(host, path)))
+
+    def _open_bundle(self, host: str, settings: dict[str, Any]) -> None:
+        given, key = settings["fleet_bundle"], settings["fleet_bundle_key"]
+        if not given or self.world.bundle is None:
+            settings["fleet_bundle"] = None
+            return
+        settings["fleet_bundle"] = self._absolute(host, given)
+        place = (settings["fleet_bundle"], settings["fleet_bundle_signed"], key and self._absolute(host, key))
+        try:
+            if place not in self._bundles:
+                self._bundles[place] = self.world.bundle(*place)
+            settings["fleet_bundle"] = self._bundles[place]
+        except BundleError as error:
+            settings["fleet_bundle"] = None
+            remedy = "Copy the whole bundle again; with fleet_bundle_signed: false one without signature is taken."
+            self._complain(host, [Flaw("fleet_bundle", given, f"cannot be used: {error}", remedy)])
 
     def _absolute(self, host: str, path: str) -> str:
         return os.path.normpath(os.path.join(self.world.folder(host), os.path.expanduser(path)))
@@ -405,7 +429,8 @@ class _Compiler:
     ) -> dict[str, Any]:
         kept = [service for service in services if service.values["state"] != "absent"]
         needs_npus = any(service.values["npus"]["count"] for service in kept)
-        bakes = self._bakes(kept, settings["fleet_registry"])
+        bundle: Bundle | None = settings["fleet_bundle"] or None
+        bakes = self._bakes(kept, settings["fleet_registry"], bundle)
         jobs = [service for service in services if _is_job(service)]
         document = {
             "schema": SCHEMA,
@@ -417,7 +442,7 @@ class _Compiler:
                 self._no_proxy(settings),
                 _waits(service for service in kept if not _is_job(service)),
             ),
-            "artefacts": self._artefacts(host, kept, settings),
+            "artefacts": self._from_bundle(host, bundle, self._artefacts(host, kept, settings), settings),
             "bakes": bakes,
             "services": [_service(s, predicted[s.values["name"]]) for s in services if not _is_job(s)],
             "jobs": [_jobs.document(job, settings["fleet_work_dir"]) for job in jobs],
@@ -442,6 +467,22 @@ class _Compiler:
             "packages": _packages.documents(_packages_of(kept)),
         }
 
+    def _from_bundle(
+        self, host: str, bundle: Bundle | None, artefacts: dict[str, Any], settings: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """What a node would fetch, out of the bundle; all that it lacks is told."""
+        if bundle is None:
+            return artefacts
+        found = {
+            **artefacts,
+            "images": bundle.images(artefacts["images"], settings["fleet_bundle_arch"]),
+            "models": bundle.models(artefacts["models"]),
+        }
+        remedy = "Make the bundle again from this inventory (playbook ascend.fleet.bundle)."
+        for lacking in bundle.taken():
+            self._complain(host, [Flaw("fleet_bundle", bundle.root, lacking, remedy)])
+        return found
+
     def _given(self, host: str) -> tuple[list[dict[str, Any]], list[Flaw]]:
         images = self.staged.images if self.staged else []
         return _images.given(images, self.image_option, self.world.files, lambda path: self._absolute(host, path))
@@ -451,7 +492,9 @@ class _Compiler:
             self._digests[path] = self.world.files.digest(path)
         return str(self._digests[path])
 
-    def _bakes(self, services: Iterable[Service], registry: str | None) -> list[dict[str, Any]]:
+    def _bakes(
+        self, services: Iterable[Service], registry: str | None, bundle: Bundle | None
+    ) -> list[dict[str, Any]]:
         """Images to be made on the way, each once however many services run from it."""
         found: dict[str, dict[str, Any]] = {}
         for service in services:
@@ -460,13 +503,14 @@ class _Compiler:
                 continue
             files = self.world.files.digest(bake.tasks) if bake.tasks else _data.install_digest(kind.role)
             base, npus = values["image"]["reference"], bool(values["npus"]["count"])
+            inputs = dict(bundle.inputs(bake.inputs) if bundle else bake.inputs)
             row = {
-                "id": _bake.identity(kind.name, base, dict(bake.inputs), files, npus),
+                "id": _bake.identity(kind.name, base, inputs, files, npus),
                 "kind": kind.name,
                 "role": kind.role,
                 "tasks": bake.tasks,
                 "base": base,
-                "inputs": dict(bake.inputs),
+                "inputs": inputs,
                 "files_digest": files,
                 "mounts": [dict(mount) for mount in bake.mounts],
                 "manifests": list(bake.manifests),

@@ -16,7 +16,7 @@ from typing import Any
 from ansible.errors import AnsibleError
 from ansible.inventory.manager import InventoryManager
 
-from ansible_collections.ascend.fleet.plugins.plugin_utils import _data, _secret_files
+from ansible_collections.ascend.fleet.plugins.plugin_utils import _bundle_files, _data, _secret_files
 from ansible_collections.ascend.fleet.plugins.plugin_utils._compile import Variables, World
 from ansible_collections.ascend.fleet.plugins.plugin_utils._entries import Files
 from ansible_collections.ascend.fleet.plugins.plugin_utils._host_settings import ALIASES, PREFIX
@@ -46,6 +46,7 @@ class Inventory:
             scope=self.scope,
             folder=self.folder,
             files=Files(_secret_problem, _file_problem, _bundle_problem, _text_digest, _content_digest),
+            bundle=_bundle_files.open_bundle,
         )
 
     def play_hosts(self) -> list[str]:

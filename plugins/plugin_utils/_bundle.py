@@ -1,0 +1,176 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a bundle must hold for a fleet, and the bundle's copies in the place of every source. Pure.
+
+Private to the collection.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.ascend.fleet.plugins.module_utils._document import digest
+from ansible_collections.ascend.fleet.plugins.module_utils._weights_sources import kind_and_place
+from ansible_collections.ascend.fleet.plugins.plugin_utils._models import name_of
+
+Json = dict[str, Any]
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+SIGNATURE = "manifest.json.asc"
+IMAGE, MODEL, FILE, GIT, LOCAL = "image", "model", "file", "git", "local"
+WHEELS, COLLECTIONS, EXTRA = "wheels", "collections", "extra"
+# Sources of models that need no way out.
+PRESENT = ("node", "host", "controller")
+
+
+class BundleError(Exception):
+    """A bundle that may not be used; the text says why."""
+
+
+def needs(document: Mapping[str, Any], arch: str) -> Iterator[Json]:
+    """Everything that a node would fetch, each as what identifies it."""
+    for row in document["artefacts"]["images"]:
+        if not row["archive"]:
+            yield {"kind": IMAGE, "reference": row["reference"], "digest": row["digest"], "arch": arch}
+        elif row["archive"]["on"] == "controller":
+            yield {"kind": LOCAL, "source": row["archive"]["path"]}
+    for row in document["artefacts"]["models"]:
+        kind, where = kind_and_place(row["source"]) if row["source"] else ("node", "")
+        if kind == "controller":
+            yield {"kind": LOCAL, "source": where}
+        elif kind not in PRESENT:
+            yield model_identity(row)
+    for bake in document["bakes"]:
+        yield from _of_inputs(bake["inputs"])
+
+
+def model_identity(row: Mapping[str, Any]) -> Json:
+    return {"kind": MODEL, **{key: row[key] for key in ("source", "revision", "include", "exclude")}}
+
+
+def _of_inputs(value: Any) -> Iterator[Json]:
+    """Sources in what a kind installs: URLs with a digest, git trees at a version, files of the controller."""
+    if isinstance(value, Mapping):
+        if value.get("git"):
+            return
+        if _is_file(value):
+            yield {"kind": FILE, "url": value["url"], "sha256": value["sha256"]}
+        for key, inner in value.items():
+            if key == "path" and inner and "sha256" in value:
+                yield {"kind": LOCAL, "source": inner}
+            source = inner.get("git") if isinstance(inner, Mapping) else None
+            if source and "archive" in inner:
+                yield {"kind": GIT, "url": source, "version": value.get("version")}
+            yield from _of_inputs(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _of_inputs(inner)
+
+
+def _is_file(value: Mapping[str, Any]) -> bool:
+    return bool(value.get("url") and value.get("sha256") and "path" in value)
+
+
+def key(need: Mapping[str, Any]) -> str:
+    """One text for the same need, whatever node it is of."""
+    return digest(dict(need))
+
+
+def place(need: Mapping[str, Any]) -> str:
+    """Where a need lies in the bundle, by a name that people recognise."""
+    short = key(need)[:10]
+    if need["kind"] == IMAGE:
+        name = need["reference"].partition("@")[0].rpartition("/")[2].replace(":", "_")
+        return f"images/{name}-{need['arch']}-{short}.tar"
+    if need["kind"] == MODEL:
+        return f"models/{name_of(need['source'])}-{short}"
+    if need["kind"] == GIT:
+        return f"git/{posixpath.basename(need['url'].rstrip('/')).removesuffix('.git')}-{short}.tar.gz"
+    return f"files/{short}-{posixpath.basename(need['url'].partition('?')[0].rstrip('/'))}"
+
+
+class Bundle:
+    """A bundle on the disconnected side. ``check`` says what is wrong with the files of one of its artefacts."""
+
+    def __init__(self, root: str, manifest: Mapping[str, Any], check: Callable[[Sequence[Json]], str | None]) -> None:
+        self.root = root
+        self.manifest = manifest
+        self._check = check
+        self._lacking: list[str] = []
+        self._known = {key(row["need"]): row for row in manifest["artefacts"] if row.get("need")}
+
+    def images(self, rows: Iterable[Json], arch: str) -> list[Json]:
+        found = []
+        for row in rows:
+            if row["archive"]:
+                # Files of the controller travel with the inventory that names them.
+                found.append(row)
+                continue
+            held = self._held({"kind": IMAGE, "reference": row["reference"], "digest": row["digest"], "arch": arch})
+            there = {"path": posixpath.join(self.root, held["path"]), "on": "controller"}
+            # An archive has no digest of a registry; what it holds is told by the image's own id.
+            found.append({**row, "archive": there, "digest": held["id"]})
+        return found
+
+    def models(self, rows: Iterable[Json]) -> list[Json]:
+        return [self._model(row) for row in rows]
+
+    def _model(self, row: Json) -> Json:
+        if not row["source"] or kind_and_place(row["source"])[0] in PRESENT:
+            return row
+        held = self._held(model_identity(row))
+        source = f"controller:{posixpath.join(self.root, held['path'])}"
+        # The patterns were applied when the bundle was made.
+        return {**row, "source": source, "revision": None, "include": [], "exclude": [], "token_file": None}
+
+    def inputs(self, value: Any) -> Any:
+        """What a kind installs, out of the bundle."""
+        if isinstance(value, list | tuple):
+            return [self.inputs(inner) for inner in value]
+        if not isinstance(value, Mapping):
+            return value
+        if _is_file(value):
+            held = self._held({"kind": FILE, "url": value["url"], "sha256": value["sha256"]})
+            return {**value, "url": None, "path": posixpath.join(self.root, held["path"])}
+        result = {}
+        for name, inner in value.items():
+            if isinstance(inner, Mapping) and inner.get("git") and "archive" in inner:
+                held = self._held({"kind": GIT, "url": inner["git"], "version": value.get("version")})
+                archive = {"path": posixpath.join(self.root, held["path"]), "url": None, "sha256": held["sha256"]}
+                result[name] = {**inner, "git": None, "archive": archive}
+            else:
+                result[name] = self.inputs(inner)
+        return result
+
+    def _held(self, need: Mapping[str, Any]) -> Json:
+        row: Json | None = self._known.get(key(need))
+        wrong = self._check(files_of(self.manifest, row["path"])) if row else None
+        if row and not wrong:
+            return row
+        self._lacking.append(f"has no usable {told(need)}: {wrong}" if wrong else f"does not hold {told(need)}")
+        return {"path": "", "id": None, "sha256": None}
+
+    def taken(self) -> list[str]:
+        """What was wanted since the last look and is not there."""
+        lacking, self._lacking = list(dict.fromkeys(self._lacking)), []
+        return lacking
+
+
+def files_of(manifest: Mapping[str, Any], path: str) -> list[Json]:
+    return [one for one in manifest["files"] if one["path"] == path or one["path"].startswith(f"{path}/")]
+
+
+def told(need: Mapping[str, Any]) -> str:
+    """A need for people."""
+    if need["kind"] == IMAGE:
+        pinned = f"@{need['digest']}" if need["digest"] else ""
+        return f"image {need['reference']}{pinned} for {need['arch']}"
+    if need["kind"] == MODEL:
+        return f"model {need['source']}" + (f" at {need['revision']}" if need["revision"] else "")
+    if need["kind"] == GIT:
+        return f"git tree {need['url']} at {need['version']}"
+    return f"file {need.get('url') or need['source']}"

@@ -1,0 +1,72 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The page of a bundle that people read. Private to the collection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.ascend.fleet.plugins.module_utils._transfer import human
+from ansible_collections.ascend.fleet.plugins.plugin_utils import _bundle
+
+TITLES = {
+    _bundle.IMAGE: "Images",
+    _bundle.MODEL: "Models",
+    _bundle.GIT: "Git trees",
+    _bundle.FILE: "Files",
+    _bundle.WHEELS: "Python packages",
+    _bundle.COLLECTIONS: "Collections",
+    _bundle.EXTRA: "Further files",
+}
+USE = """
+## Use
+
+1. Copy this whole directory to the controller without a way out, and the inventory with the files that it names.
+2. Compare the sums (`sha256sum --check --quiet SHA256SUMS`) and the signature (`gpg --verify manifest.json.asc
+   manifest.json`).
+3. `pip install --no-index --find-links wheels/controller -r wheels/controller/requirements.txt` and
+   `ansible-galaxy collection install --offline --no-deps collections/*.tar.gz`, where the controller has them not yet.
+4. Run every playbook with `fleet_bundle` in the inventory, or with `-e fleet_bundle=/path/of/this/directory`.
+
+A signature for cosign instead, made where the key is and not made by the playbook:
+`cosign sign-blob --key cosign.key --output-signature manifest.json.sig manifest.json`
+"""
+
+
+def render(manifest: Mapping[str, Any], beside: Sequence[str]) -> str:
+    lines = [f"# Bundle for {', '.join(manifest['hosts'])}", ""]
+    total = sum(one["size"] for one in manifest["files"])
+    lines += [
+        f"{len(manifest['files'])} files, {human(total)}. Every file and its sha256 stand in `manifest.json`.",
+        "",
+    ]
+    for kind, title in TITLES.items():
+        rows = [row for row in manifest["artefacts"] if row["kind"] == kind]
+        if rows:
+            lines += [f"## {title}", "", "| what | path | size |", "|---|---|---|"]
+            lines += [f"| {_what(row)} | `{row['path']}` | {_size(manifest, row)} |" for row in rows]
+            lines.append("")
+    lines += _beside(beside)
+    return "\n".join(lines) + USE
+
+
+def _what(row: Mapping[str, Any]) -> str:
+    if row["need"]:
+        return _bundle.told(row["need"])
+    return str(row.get("source") or row["path"].rpartition("/")[2])
+
+
+def _size(manifest: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    return human(sum(one["size"] for one in _bundle.files_of(manifest, row["path"])))
+
+
+def _beside(paths: Sequence[str]) -> Iterator[str]:
+    yield "## Not in this bundle"
+    yield ""
+    yield "- Packages of the operating system: nodes have an engine, or its packages in `fleet_docker_package_dir`."
+    yield "- Packages that pip installs while an image is baked: give a folder of wheels in the entry."
+    for path in paths:
+        yield f"- `{path}`, a file of the controller: it travels with the inventory that names it."
+    yield ""

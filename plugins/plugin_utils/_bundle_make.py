@@ -1,0 +1,259 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Downloads what a fleet needs into a bundle; what is there already is not fetched again. Private to the collection."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ansible_collections.ascend.fleet.plugins.module_utils import _hashing
+from ansible_collections.ascend.fleet.plugins.module_utils._document import digest
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
+from ansible_collections.ascend.fleet.plugins.module_utils._image_sources import Sources
+from ansible_collections.ascend.fleet.plugins.module_utils._system import System
+from ansible_collections.ascend.fleet.plugins.module_utils._transfer import Item, Staging, Transfer, human
+from ansible_collections.ascend.fleet.plugins.module_utils._transfer_http import Access, Client
+from ansible_collections.ascend.fleet.plugins.module_utils._weights_bring import Delivery, Order
+from ansible_collections.ascend.fleet.plugins.module_utils._weights_share import Board
+from ansible_collections.ascend.fleet.plugins.module_utils._weights_sources import Wish
+from ansible_collections.ascend.fleet.plugins.plugin_utils import _bundle, _bundle_image
+
+Json = dict[str, Any]
+Tell = Callable[[str], None]
+
+WORK = ".work"
+# What of a checkout is the collection.
+PARTS = ("meta", "playbooks", "plugins", "roles")
+COMMIT = re.compile(r"^[0-9a-f]{40}$")
+GIT_SECONDS = 3600
+PIP_SECONDS = 3600
+TOLD_EVERY = 64 << 20
+
+
+class Surroundings(NamedTuple):
+    """How the controller reaches the outside."""
+
+    access: Access
+    endpoints: Mapping[str, str | None]
+    token: Callable[[str], str]
+    tell: Tell
+
+
+class Maker:
+    def __init__(self, root: Path, before: Mapping[str, Any] | None, around: Surroundings) -> None:
+        self.root = root
+        self.around = around
+        self.received = 0
+        self._before = {_bundle.key(row["need"]): row for row in (before or {}).get("artefacts", []) if row.get("need")}
+
+    # What documents need ------------------------------------------------------------------
+
+    def bring(self, need: Json, sources: Sources | None = None, token_file: str | None = None) -> Json:
+        """One artefact, complete in its place; the row of the manifest for it."""
+        row = {"kind": need["kind"], "need": need, "path": _bundle.place(need)}
+        self.around.tell(_bundle.told(need))
+        if need["kind"] == _bundle.IMAGE and sources:
+            return {**row, **self._image(need, sources)}
+        if need["kind"] == _bundle.MODEL:
+            return {**row, **self._model(need, token_file)}
+        if need["kind"] == _bundle.GIT:
+            return {**row, **self._git(need)}
+        return {**row, **self._file(need)}
+
+    def _known(self, need: Json) -> Json:
+        row = self._before.get(_bundle.key(need))
+        return row if row and (self.root / row["path"]).exists() else {}
+
+    def _image(self, need: Json, sources: Sources) -> Json:
+        known = self._known(need)
+        if known and known["resolved"] == _bundle_image.current(sources, need["reference"], need["digest"]):
+            return {"resolved": known["resolved"], "id": known["id"]}
+        target = self.root / _bundle.place(need)
+        held = _bundle_image.fetch(
+            sources, need["reference"], need["digest"], need["arch"], target, self._work(need), self._count
+        )
+        return held._asdict()
+
+    def _model(self, need: Json, token_file: str | None) -> Json:
+        wish = Wish(need["source"], need["revision"], tuple(need["include"]), tuple(need["exclude"]))
+        order = Order(
+            path=str(self.root / _bundle.place(need)),
+            wish=wish,
+            token=self.around.token(token_file) if token_file else None,
+            endpoints=self.around.endpoints,
+            access=self.around.access,
+        )
+        outcome = Delivery(System(), order, Board({}), self.around.tell).run()
+        self.received += outcome.source_bytes
+        return {"revision": outcome.revision}
+
+    def _file(self, need: Json) -> Json:
+        target = self.root / _bundle.place(need)
+        if not target.is_file():
+            staging = Staging(str(self._work(need)))
+            transfer = Transfer(staging, Client(self.around.access), progress=self._count)
+            transfer.run([Item("file", need["url"], None, need["sha256"])])
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(staging.path("file"), target)
+            staging.remove()
+        return {"sha256": need["sha256"]}
+
+    def _git(self, need: Json) -> Json:
+        """The tree of one version as an archive; a version that is a commit is never asked for again."""
+        known, version = self._known(need), need["version"] or "HEAD"
+        commit = version if COMMIT.match(version) else self._commit(need["url"], version)
+        if known.get("commit") == commit:
+            return {"commit": commit, "sha256": known["sha256"]}
+        target, work = self.root / _bundle.place(need), self._work(need)
+        shutil.rmtree(work, ignore_errors=True)
+        _run(["git", "clone", "--quiet", "--bare", need["url"], str(work)], GIT_SECONDS)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beside = target.with_name(f".{target.name}")
+        name = target.name.rpartition("-")[0]
+        options = ["--format=tar.gz", f"--prefix={name}/", f"--output={beside}"]
+        _run(["git", "-C", str(work), "archive", *options, commit], GIT_SECONDS)
+        beside.rename(target)
+        shutil.rmtree(work)
+        self.received += target.stat().st_size
+        return {"commit": commit, "sha256": None}
+
+    @staticmethod
+    def _commit(url: str, version: str) -> str:
+        told = _run(["git", "ls-remote", url, version, f"{version}^{{}}"], 120).splitlines()
+        if not told:
+            message = f"{url} has no {version}."
+            raise FleetError("bundle-incomplete", message, "Correct the version.", value=version)
+        # Of an annotated tag the last line names the commit.
+        return told[-1].split()[0]
+
+    # What every fleet needs ---------------------------------------------------------------
+
+    def sdk_wheels(self, requirements: Path) -> Json:
+        """The Docker SDK for Python of nodes, as role host_prep installs it."""
+        pins = re.findall(r"(?m)^([\w-]+)==", requirements.read_text(encoding="utf-8"))
+        folder = self.root / "wheels" / "sdk"
+        if len(list(folder.glob("*-py3-none-any.whl"))) < len(pins):
+            self.around.tell("the Docker SDK for Python")
+            portable = ["--implementation=py", "--abi=none", "--platform=any", "--python-version=3.8"]
+            self._pip(folder, ["--no-deps", "--require-hashes", *portable, "--requirement", str(requirements)])
+        return {"kind": _bundle.WHEELS, "need": None, "path": "wheels/sdk"}
+
+    def controller_wheels(self, requirements: Path) -> Json:
+        folder = self.root / "wheels" / "controller"
+        stamp = folder / requirements.name
+        text = requirements.read_text(encoding="utf-8")
+        if not stamp.is_file() or stamp.read_text(encoding="utf-8") != text:
+            self.around.tell("Python packages of a controller")
+            self._pip(folder, ["--requirement", str(requirements)])
+            stamp.write_text(text, encoding="utf-8")
+        return {"kind": _bundle.WHEELS, "need": None, "path": "wheels/controller"}
+
+    def _pip(self, folder: Path, arguments: Sequence[str]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        before = {one.name for one in folder.iterdir()}
+        argv = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+        _run([*argv, "--only-binary=:all:", f"--dest={folder}", *arguments], PIP_SECONDS)
+        self.received += sum(one.stat().st_size for one in folder.iterdir() if one.name not in before)
+
+    def collection(self, name: str, folder: Path) -> Json:
+        """An installed collection as an archive that ansible-galaxy installs."""
+        path = f"collections/{name}.tar.gz"
+        target = self.root / path
+        if (folder / "galaxy.yml").is_file():
+            self._built(folder, target)
+        elif not target.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            beside = target.with_name(f".{target.name}")
+            with tarfile.open(beside, "w:gz") as archive:
+                for one in sorted(folder.iterdir()):
+                    archive.add(one, one.name, filter=_plain)
+            beside.rename(target)
+        return {"kind": _bundle.COLLECTIONS, "need": None, "path": path}
+
+    def _built(self, folder: Path, target: Path) -> None:
+        """A checkout has no manifest yet; it is built again when one of its files has changed."""
+        stamp = target.with_name(f".{target.name}.digest")
+        parts = [one for part in PARTS for one in sorted((folder / part).rglob("*")) if one.is_file()]
+        sources = [one for one in parts if "__pycache__" not in one.parts]
+        now = digest([[str(one.relative_to(folder)), _hashing.sha256_of(str(one))] for one in sources])
+        if target.is_file() and stamp.is_file() and stamp.read_text(encoding="utf-8") == now:
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as scratch:
+            galaxy = [sys.executable, "-m", "ansible.cli.galaxy"]
+            _run([*galaxy, "collection", "build", "--output-path", scratch, str(folder)], GIT_SECONDS)
+            next(Path(scratch).glob("*.tar.gz")).rename(target)
+        stamp.write_text(now, encoding="utf-8")
+
+    def extra(self, source: Path) -> Json:
+        """A file or directory of the operator, linked where the file system allows."""
+        path = f"extra/{source.name}"
+        target = self.root / path
+        if source.is_dir():
+            for one in (one for one in source.rglob("*") if one.is_file()):
+                _link(one, target / one.relative_to(source))
+        else:
+            _link(source, target)
+        return {"kind": _bundle.EXTRA, "need": None, "path": path, "source": str(source)}
+
+    # ----------------------------------------------------------------------------------------
+
+    def prune(self, rows: Sequence[Json]) -> None:
+        """Take out what no document needs any more."""
+        wanted = {row["path"] for row in rows}
+        for kind in ("images", "models", "git", "files"):
+            for one in (self.root / kind).glob("*"):
+                if f"{kind}/{one.name}" in wanted:
+                    continue
+                if one.is_dir():
+                    shutil.rmtree(one)
+                else:
+                    one.unlink()
+        shutil.rmtree(self.root / WORK, ignore_errors=True)
+
+    def _work(self, need: Json) -> Path:
+        work = self.root / WORK
+        work.mkdir(parents=True, exist_ok=True)
+        return work / _bundle.key(need)[:16]
+
+    def _count(self, count: int) -> None:
+        before = self.received // TOLD_EVERY
+        self.received += count
+        if self.received // TOLD_EVERY > before:
+            self.around.tell(f"{human(self.received)} received")
+
+
+def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    return None if "__pycache__" in entry.name or entry.name.endswith(".pyc") else entry
+
+
+def _link(source: Path, target: Path) -> None:
+    if target.exists() and target.stat().st_mtime_ns == source.stat().st_mtime_ns:
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _run(argv: Sequence[str], seconds: float) -> str:
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=seconds, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise FleetError("bundle-incomplete", f"{argv[0]} cannot be run: {error}.") from None
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+        raise FleetError("bundle-incomplete", f"{' '.join(argv[:3])} failed: {last}.")
+    return done.stdout

@@ -1,0 +1,105 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A bundle made where there is a way out, and a whole run on a server that has none."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.doubles.hub_server import HubServer
+from tests.fleet.conftest import Ground, answer, docker, exists, inspect
+
+pytestmark = pytest.mark.fleet
+
+REPO = "acme/tiny"
+FILES = {"config.json": b'{"a": 1}', "a.safetensors": bytes(300_000), "README.md": b"read me"}
+USER = "ops@example.com"
+
+
+@pytest.fixture
+def keyring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A key of gpg that signs, alone in a home of its own; its public half in a file."""
+    home = tmp_path / "gnupg"
+    home.mkdir(mode=0o700)
+    monkeypatch.setenv("GNUPGHOME", str(home))
+    subprocess.run(["gpg", "--batch", "--passphrase", "", "--quick-gen-key", USER], check=True, capture_output=True)
+    public = tmp_path / "key.asc"
+    public.write_bytes(subprocess.run(["gpg", "--armor", "--export", USER], check=True, capture_output=True).stdout)
+    yield public
+    subprocess.run(["gpgconf", "--kill", "all"], check=True)
+
+
+@pytest.fixture
+def cut_off(ground: Ground) -> Iterator[None]:
+    """n2 reaches the machine that runs Ansible, and nothing else: neither outside nor the fleet's registry."""
+    node, registry = ground.node("n2"), ground.fleet.registry_address.partition(":")[0]
+    gateway = str(node.exec("sh", "-c", "ip -4 route show default | cut -d' ' -f3").out).strip()
+    node.exec("ip", "route", "del", "default")
+    node.exec("ip", "route", "add", "blackhole", f"{registry}/32")
+    yield
+    node.exec("ip", "route", "del", f"{registry}/32")
+    node.exec("ip", "route", "add", "default", "via", gateway)
+
+
+def test_a_site_runs_from_a_bundle_without_any_way_out(ground: Ground, keyring: Path, request: Any) -> None:
+    node, folder = ground.node("n2"), ground.folder / "bundle"
+    path = "/srv/models/tiny"
+    web = ground.service("web", port=8000, model={"path": path, "source": f"huggingface:{REPO}", "exclude": ["*.md"]})
+    registry = {"address": ground.fleet.registry_address, "insecure": True}
+    variables: dict[str, Any] = {
+        "fleet_services": [web],
+        "fleet_registries": [registry],
+        "fleet_metadata_block": "unmanaged",
+        "fleet_bundle_dir": str(folder),
+        "fleet_bundle_arch": "x86_64",
+        "fleet_bundle_controller": False,
+    }
+    with HubServer({REPO: FILES}) as hub:
+        online = {**variables, "model_weights_endpoints": {"huggingface": hub.url}, "fleet_bundle_sign": USER}
+        made = ground.run("bundle", "--limit", "n2", **online)
+        assert made.rc == 0, made.out
+        sent = hub.bytes_sent
+        again = ground.run("bundle", "--limit", "n2", **online)
+        assert (again.rc, again.changed) == (0, {"n2": 0}), again.out
+        assert "0.00 Bytes of it fetched now, signed" in again.out
+        assert hub.bytes_sent == sent
+    assert docker(node, "images", "--quiet") == ""
+    assert f"image {ground.image} for x86_64" in (folder / "INDEX.md").read_text()
+    assert "cosign sign-blob" in (folder / "INDEX.md").read_text()
+    subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=folder, check=True)
+
+    request.getfixturevalue("cut_off")
+    reach = node.exec("curl", "--max-time", "3", f"http://{ground.fleet.registry_address}/v2/", check=False)
+    assert reach.rc != 0
+    offline = {**variables, "fleet_bundle": str(folder), "fleet_bundle_key": str(keyring)}
+    first = ground.run("site", "--limit", "n2", **offline)
+    assert first.rc == 0, first.out
+    assert answer(node, 8000) == "web"
+    assert inspect(node, "web")["Config"]["Image"] == ground.image
+    assert exists(node, f"{path}/a.safetensors")
+    assert not exists(node, f"{path}/README.md")
+    second = ground.run("site", "--limit", "n2", **offline)
+    assert (second.rc, second.changed) == (0, {"n2": 0}), second.out
+
+    # What is not in it is refused before a node is contacted, and so is what was touched.
+    other = {**web, "name": "other", "port": 8001, "image": "registry.example:5000/other:1"}
+    lacking = ground.run("preflight", "--limit", "n2", **{**offline, "fleet_services": [web, other]})
+    assert "does not hold image registry.example:5000/other:1 for x86_64" in lacking.out
+    archive = next((folder / "images").glob("*.tar"))
+    with archive.open("r+b") as stream:
+        stream.seek(-5000, 2)
+        stream.write(b"X")
+    assert "has the sha256" in ground.run("preflight", "--limit", "n2", **offline).out
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"] = [one for one in manifest["files"] if not one["path"].startswith("images/")]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    forged = ground.run("preflight", "--limit", "n2", **offline)
+    assert forged.rc != 0
+    assert "gpg refuses the bundle" in forged.out
