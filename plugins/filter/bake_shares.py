@@ -45,7 +45,8 @@ RETURN = r"""
 ---
 _value:
   description:
-    - Host names, each with a list of dicts with the keys V(reference), V(id) and V(work), which is V(build) or V(share).
+    - Host names, each with a list of dicts with the keys V(reference), V(id) and V(work).
+    - The last is V(build) or V(share).
   type: dict
 """
 

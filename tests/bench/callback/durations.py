@@ -5,19 +5,19 @@
 
 from __future__ import annotations
 
-DOCUMENTATION = """
-name: durations
-type: aggregate
-short_description: durations of tasks
-description: Durations of tasks.
-"""
-
 import json
 import os
 import time
 from typing import Any
 
 from ansible.plugins.callback import CallbackBase
+
+DOCUMENTATION = """
+name: durations
+type: aggregate
+short_description: durations of tasks
+description: Durations of tasks.
+"""
 
 
 class CallbackModule(CallbackBase):

@@ -94,3 +94,14 @@ def test_install_files_of_a_role_are_told_by_their_place(tmp_path, monkeypatch):
     assert changed != first
     assert digest_after("tasks/bake.yml") not in (first, changed)
     _data.install_digest.cache_clear()
+
+
+def test_every_role_that_bakes_can_be_called():
+    """image_bake names each, so that none gets its inputs by a name made up at run time."""
+    roles = {path.parents[1].name for path in _data.ROLES.glob("*/tasks/bake.yml")} - {"fleet"}
+    called = {path.stem.removeprefix("kind_") for path in (_data.ROLES / "image_bake/tasks").glob("kind_*.yml")}
+    assert called == roles
+    for role in called:
+        (task,) = _data.read(_data.ROLES / "image_bake/tasks" / f"kind_{role}.yml")
+        assert task["ansible.builtin.include_role"]["name"] == f"ascend.fleet.{role}"
+        assert list(task["vars"]) == [f"{role}_bake"]
