@@ -17,6 +17,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils import (
     _node_jobs,
     _node_models,
     _node_npus,
+    _node_packages,
     _node_probe,
     _node_secrets,
     _node_services,
@@ -95,6 +96,10 @@ class Node:
             return NodePlan(actions, [*findings, unavailable.finding], [], [], [], node)
         about_images = self.images.plan(images.result(), npu, coming, unseen) if images else NOTHING
         actions, findings = actions + about_images.actions, findings + about_images.findings
+        if "packages" in self.scope and not self.removing:
+            packages = self.document["artefacts"]["packages"]
+            unpacked, against = _node_packages.plan(packages, _node_storage.coming(actions))
+            actions, findings = actions + unpacked, findings + against
         actions = actions + self._plan_bakes(npu, coming, unseen)
         if "models" in self.scope and not self.removing:
             models = self.document["artefacts"]["models"]

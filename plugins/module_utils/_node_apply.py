@@ -12,6 +12,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils import (
     _engine_sdk,
     _host,
     _job_run,
+    _node_packages,
     _node_probe,
     _node_secrets,
     _node_services,
@@ -34,7 +35,8 @@ def apply(node: Node, plan: NodePlan, run_id: str, progress: Progress) -> list[J
     """The status of every service afterwards; the first failure is raised as it is."""
     results: dict[str, ProbeResult] = {}
     # What protects the containers comes before them and goes after them.
-    for part in (_services, _host_settings) if node.removing else (_host_settings, _images, _bakes, _services):
+    forward = (_host_settings, _images, _packages, _bakes, _services)
+    for part in (_services, _host_settings) if node.removing else forward:
         results.update(part(node, plan, run_id, progress))
     if not plan.placed:
         return []
@@ -87,13 +89,20 @@ def _host_settings(node: Node, plan: NodePlan, _run_id: str, progress: Progress)
 
 
 def _services(node: Node, plan: NodePlan, run_id: str, progress: Progress) -> dict[str, ProbeResult]:
-    if all(act["scope"] in ("host", "images", "bakes", "jobs") for act in plan.actions):
+    if all(act["scope"] in ("host", "images", "packages", "bakes", "jobs") for act in plan.actions):
         return {}
     return _bring_services(node, plan, _client(node), run_id, progress)
 
 
 def _images(node: Node, plan: NodePlan, _run_id: str, progress: Progress) -> dict[str, ProbeResult]:
     node.images.apply([act for act in plan.actions if act["scope"] == "images"], progress)
+    return {}
+
+
+def _packages(node: Node, plan: NodePlan, _run_id: str, progress: Progress) -> dict[str, ProbeResult]:
+    actions = [act for act in plan.actions if act["scope"] == "packages"]
+    if actions:
+        _node_packages.apply(node.document["artefacts"]["packages"], actions, progress)
     return {}
 
 

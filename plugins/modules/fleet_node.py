@@ -39,16 +39,17 @@ options:
     default: observe
   scope:
     description:
-      - The parts to observe and apply, of V(host), V(mounts), V(images), V(bakes), V(models), V(services), V(jobs)
-        and V(probes).
+      - The parts to observe and apply, of V(host), V(mounts), V(images), V(packages), V(bakes), V(models),
+        V(services), V(jobs) and V(probes).
+      - V(packages) unpacks parts of the vendor's package, as M(ascend.fleet.ascendcloud_package) does.
       - V(models) is observed and planned only; the role P(ascend.fleet.model_weights#role) brings what is missing.
       - V(mounts) is the part of V(host) that is about shared storage, for use alone.
       - V(jobs) runs the jobs that are not done yet, as many at a time as there are cards for.
       - V(probes) asks every service for its answer; it changes nothing.
     type: list
     elements: str
-    choices: [host, mounts, images, bakes, models, services, jobs, probes]
-    default: [host, images, bakes, models, services, jobs]
+    choices: [host, mounts, images, packages, bakes, models, services, jobs, probes]
+    default: [host, images, packages, bakes, models, services, jobs]
   interrupting:
     description:
       - Whether actions that interrupt running services may be carried out, such as a restart of the engine.
@@ -60,7 +61,7 @@ options:
         with, but not reported again.
     type: list
     elements: str
-    choices: [host, images, bakes, models, services]
+    choices: [host, images, packages, bakes, models, services]
     default: []
   run:
     description:
@@ -301,14 +302,14 @@ def main() -> None:
             "scope": {
                 "type": "list",
                 "elements": "str",
-                "choices": ["host", "mounts", "images", "bakes", "models", "services", "jobs", "probes"],
-                "default": ["host", "images", "bakes", "models", "services", "jobs"],
+                "choices": ["host", "mounts", "images", "packages", "bakes", "models", "services", "jobs", "probes"],
+                "default": ["host", "images", "packages", "bakes", "models", "services", "jobs"],
             },
             "interrupting": {"type": "bool", "default": True},
             "earlier": {
                 "type": "list",
                 "elements": "str",
-                "choices": ["host", "images", "bakes", "models", "services"],
+                "choices": ["host", "images", "packages", "bakes", "models", "services"],
                 "default": [],
             },
             "run": {"type": "dict", "options": RUN_OPTIONS},
