@@ -28,5 +28,10 @@ class ActionModule(ActionBase):
             "run": run,
             "table": [],
             "findings": [],
-            "documents": {host: {"schema": 1, "node": host} for host in task_vars["ansible_play_hosts_all"]},
+            "documents": {host: _document(host) for host in task_vars["ansible_play_hosts_all"]},
         }
+
+
+def _document(host: str) -> dict[str, Any]:
+    nothing: dict[str, Any] = {"images": [], "models": [], "packages": []}
+    return {"schema": 1, "node": host, "artefacts": nothing, "bakes": [], "jobs": []}
