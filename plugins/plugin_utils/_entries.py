@@ -75,6 +75,9 @@ class Checker:
             flaws += self._resolve_files(self._options[kind.name], typed, folder, "")
         if flaws:
             return None, flaws
+        typed["model"], flaws = _models.named(typed["model"])
+        if flaws:
+            return None, flaws
         flaws = [
             *_base.common_flaws(typed),
             *self._archive_flaws(typed, folder),

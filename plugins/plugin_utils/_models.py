@@ -11,12 +11,31 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_sources import kind_and_place
-from ansible_collections.ascend.fleet.plugins.plugin_utils._options import Flaw
+from ansible_collections.ascend.fleet.plugins.plugin_utils import _catalogue
+from ansible_collections.ascend.fleet.plugins.plugin_utils._options import Flaw, suggestion
 
 ARCHIVE = re.compile(r"(\.git|\.tar|\.tar\.gz|\.tgz|\.tar\.xz)$")
 # Where a kind says no more than path, source and revision.
 REST: dict[str, Any] = {"include": [], "exclude": [], "token_file": None, "shared": False}
 KEYS = ("path", "source", "revision", *REST)
+
+
+def named(model: dict[str, Any] | None) -> tuple[dict[str, Any] | None, list[Flaw]]:
+    """The model with what the catalogue says of its name; what the entry says itself stays."""
+    if not model:
+        return model, []
+    rest = {key: value for key, value in model.items() if key != "name"}
+    if not model.get("name"):
+        return rest, []
+    row = _catalogue.model(model["name"])
+    if row is None:
+        told = "is no model of the catalogue"
+        return rest, [Flaw("model.name", model["name"], told, suggestion(model["name"], _catalogue.model_names()))]
+    if rest["source"]:
+        told = "stands beside a source of its own"
+        return rest, [Flaw("model.name", model["name"], told, "Give the name or the source.")]
+    patterns = {} if rest["include"] or rest["exclude"] else {key: list(row[key]) for key in ("include", "exclude")}
+    return {**rest, "source": f"huggingface:{row['repository']}", **patterns}, []
 
 
 def flaws(model: Mapping[str, Any] | None, problem: Callable[[str], str | None]) -> Iterator[Flaw]:

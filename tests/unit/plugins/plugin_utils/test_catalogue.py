@@ -167,3 +167,26 @@ def test_a_model_that_needs_more_than_it_gets_is_a_warning(compile_inventory, ch
     assert compiled.errors == []
     assert [finding["check"] for finding in compiled.findings] == checks
     assert all(finding["severity"] == "warning" for finding in compiled.findings)
+
+
+def test_an_entry_may_name_a_model_of_the_catalogue(compile_inventory, chat):
+    (row,) = compile_inventory.document({"fleet_services": [chat(model={"name": "qwq-32b"})]})["artefacts"]["models"]
+    assert row["path"] == "/var/lib/ascend-fleet/work/models/QwQ-32B"
+    assert row["source"] == "huggingface:Qwen/QwQ-32B"
+    assert "*.safetensors" in row["include"]
+    own = {"name": "SD1.5", "path": "/mnt/sd", "include": ["*.json"]}
+    (row,) = compile_inventory.document({"fleet_services": [chat(model=own)]})["artefacts"]["models"]
+    assert (row["path"], row["include"], row["exclude"]) == ("/mnt/sd", ["*.json"], [])
+
+
+@pytest.mark.parametrize(
+    ("model", "message", "remedy"),
+    [
+        ({"name": "QwQ-32"}, "is no model of the catalogue", "Did you mean QwQ-32B?"),
+        ({"name": "QwQ-32B", "source": "huggingface:a/b"}, "stands beside a source of its own", "Give the name or"),
+    ],
+)
+def test_a_name_that_cannot_be_meant_is_refused(compile_inventory, chat, model, message, remedy):
+    (error,) = compile_inventory({"n1": {"fleet_services": [chat(model=model)]}}).errors
+    assert (error["key"], error["message"]) == ("model.name", message)
+    assert remedy in error["remedy"]
