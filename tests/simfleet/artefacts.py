@@ -10,9 +10,10 @@ import platform
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import docker
 
@@ -23,6 +24,7 @@ from .progress import step
 
 _FILES = Path(__file__).parent / "files"
 _VLLM = _FILES / "vllm"
+LOCK = _VLLM / "lock.txt"
 _DIFFUSERS = _FILES / "diffusers"
 _TORCH = Path(__file__).parents[1] / "doubles" / "torch"
 COMFYUI_WHEELS = (
@@ -172,16 +174,21 @@ def _build(
     pip_cache.mkdir(parents=True, exist_ok=True)
     binds = {**binds, **{path: path for path in machine.pip_local_paths(settings)}}
     binds |= {str(out): "/out", str(pip_cache): "/root/.cache/pip"}
-    environment: dict[str, Any] = {f"PIP_{key.upper().replace('-', '_')}": value for key, value in settings.items()}
+    environment = {**pip_environment(settings), **variables}
     script = (folder / "build.sh").read_text(encoding="utf-8")
     files = builder.folder_files(folder, "/opt/build")
-    with builder.ran(client, images.ensure(client, "python"), script, files, binds, environment | variables):
+    with builder.ran(client, images.ensure(client, "python"), script, files, binds, environment):
         pass
+
+
+def pip_environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """pip's settings as variables of a build."""
+    return {f"PIP_{key.upper().replace('-', '_')}": value for key, value in settings.items()}
 
 
 def torch_version() -> str:
     """The CPU build of torch that the lock names."""
-    lines = (_VLLM / "lock.txt").read_text(encoding="utf-8").splitlines()
+    lines = LOCK.read_text(encoding="utf-8").splitlines()
     return next(line for line in lines if line.startswith("torch==")).removeprefix("torch==")
 
 
