@@ -296,7 +296,8 @@ class Fleet:
 
     def _server(self, spec: NodeSpec, image: str) -> None:
         binds = [f"{self._full(spec.name)}:/var/lib/docker"]
-        binds += [f"{here}:{there}:ro" for here, there in spec.mounts.items()]
+        mode = "rw" if spec.writable else "ro"
+        binds += [f"{here}:{there}:{mode}" for here, there in spec.mounts.items()]
         environment = {
             "container": "docker",
             "SIM_OS": spec.os,

@@ -33,6 +33,7 @@ class NodeSpec:
     driver: absent = cards on the bus but no driver; not-rebooted = installed, needs a reboot.
     npu_smi: where the vendor's tool lies on this server; None = nowhere.
     mounts: folders of this machine -> where the server sees them (as a shared file system).
+    writable: whether it may write there.
     """
 
     name: str
@@ -43,6 +44,7 @@ class NodeSpec:
     driver: str = "ready"
     npu_smi: str | None = "/usr/local/sbin/npu-smi"
     mounts: dict[str, str] = field(default_factory=dict)
+    writable: bool = False
     state: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
