@@ -35,7 +35,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils._container_spec impor
 from ansible_collections.ascend.fleet.plugins.module_utils._document import JOBS_DIR, SECRETS_DIR
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_sdk import EngineClient
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import EngineReader
-from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import ERROR, FleetError
 from ansible_collections.ascend.fleet.plugins.module_utils._node_jobs import JobPlan, Seen
 from ansible_collections.ascend.fleet.plugins.module_utils._probe import hide
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
@@ -80,6 +80,7 @@ class _Queue:
         self.waiting = _job_queue.order([one.job for one in plan.seen if one.todo == _node_jobs.RUN])
         self.containers = {one.job["name"]: one.container for one in plan.seen if one.container is not None}
         self.running: dict[str, _Running] = {}
+        self.against = {item["service"]: item for item in reversed(plan.findings) if item["severity"] == ERROR}
         self.lines = {one.job["name"]: _node_jobs.status(one) for one in plan.seen}
         self.failures: list[Json] = []
         self.total = len(self.waiting)
@@ -87,6 +88,7 @@ class _Queue:
     def run(self) -> tuple[list[Json], list[Json]]:
         for one in self.seen:
             self._settle(one)
+        self._refuse()
         pause, told, text = FIRST_PAUSE, 0.0, ""
         while self.waiting or self.running:
             self._start()
@@ -115,6 +117,13 @@ class _Queue:
         elif one.container is not None and not one.attached:
             self._remove(name)
             del self.containers[name]
+
+    def _refuse(self) -> None:
+        """What stands against a job was seen before: no card is taken for it, and nothing of it is touched."""
+        for job in [job for job in self.waiting if job["name"] in self.against]:
+            self.waiting.remove(job)
+            self.failures.append(self.against[job["name"]])
+            self.lines[job["name"]].update(state=_node_jobs.FAILED, ready=False)
 
     def _start(self) -> None:
         attached = [job for job in self.waiting if job["name"] in self.containers]

@@ -165,7 +165,8 @@ def plan(
                 image_coming=spec["image"] in staged,
             )
             findings += against
-    return JobPlan(seen, npu, ground, [act for one in seen for act in _actions_of(one, staged, coming)], findings)
+    actions = [act for one in seen for act in _actions_of(one, staged, coming)]
+    return JobPlan(seen, npu, ground, actions, _node_checks.told_once(findings))
 
 
 def _ground(
@@ -271,6 +272,7 @@ def status(one: Seen) -> Json:
 
 def told(manifest: Json) -> str:
     files = manifest["files"]
-    size = sum(item["size"] for item in files) / 1e6
+    size = sum(item["size"] for item in files)
     count = "1 file" if len(files) == 1 else f"{len(files)} files"
-    return f"{count}, {size:.1f} MB in {manifest['seconds']:.0f} s"
+    shown = f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"
+    return f"{count}, {shown} in {manifest['seconds']:.0f} s"

@@ -90,9 +90,17 @@ def _still_predicted(
 def proceed(verdict: Mapping[str, Any], policy: str) -> list[str]:
     """The hosts that the run may go on with."""
     hosts: Mapping[str, Mapping[str, Any]] = verdict["hosts"]
-    if policy == STOP and verdict["failures"]:
+    # A job that cannot be done is a failure of the run and stands in nobody's way.
+    jobs = {(host, line["name"]) for host, state in hosts.items() for line in state["services"] if _is_job(line)}
+    grave = [item for item in verdict["failures"] if (item["host"], item["service"]) not in jobs]
+    if policy == STOP and grave:
         return []
-    return [host for host, state in hosts.items() if state["ok"] is not False]
+    failed = {item["host"] for item in grave}
+    return [host for host in hosts if host not in failed]
+
+
+def _is_job(line: Mapping[str, Any]) -> bool:
+    return bool(line.get("wanted") == "done")
 
 
 def pending(records: Records) -> list[str]:

@@ -1,0 +1,99 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Real pictures by real pipelines: every family of the guide, tiny and with random weights, on a simulated server."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker as engine
+import pytest
+
+from tests.fleet.conftest import Ground, bring_up, containers
+from tests.simfleet import artefacts
+from tests.simfleet.fleet import Fleet
+from tests.simfleet.spec import SHARED, NodeSpec
+
+pytestmark = pytest.mark.fleet
+
+SMALL = {"steps": 2, "width": 64, "height": 64}
+# Folder -> its class, and what a pipeline of this size wants to be told.
+FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
+    "sd15": ("StableDiffusionPipeline", SMALL),
+    "sdxl": ("StableDiffusionXLPipeline", SMALL),
+    "sd3": ("StableDiffusion3Pipeline", {**SMALL, "width": 32, "height": 32}),
+    "flux": ("FluxPipeline", {"steps": 2, "width": 8, "height": 8, "arguments": {"max_sequence_length": 48}}),
+    "hunyuandit": (
+        "HunyuanDiTPipeline",
+        {"steps": 2, "width": 16, "height": 16, "arguments": {"use_resolution_binning": False}},
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Fleet]:
+    _image, pipelines = artefacts.diffusers(engine.from_env())
+    fleet = bring_up("pics", [NodeSpec("n1", mounts={str(pipelines): SHARED})])
+    fleet.publish("diffusers")
+    yield fleet
+    fleet.down()
+
+
+def job(ground: Ground, name: str, family: str, **keys: Any) -> dict[str, Any]:
+    kind, size = FAMILIES[family]
+    image = f"{ground.fleet.registry_address}/diffusers:1"
+    common = {"image": image, "install": False, "npus": 0, "model": f"{SHARED}/{family}", "pipeline": kind}
+    return {"name": name, "kind": "diffusers", "prompts": ["a cat"], **common, **size, **keys}
+
+
+def size_of(picture: Path) -> tuple[int, int]:
+    head = picture.read_bytes()[:24]
+    assert head.startswith(b"\x89PNG")
+    width, height = struct.unpack(">II", head[16:24])
+    return width, height
+
+
+def test_every_family_makes_pictures_and_what_cannot_work_is_told_before_it_is_tried(
+    ground: Ground, tmp_path: Path
+) -> None:
+    node = ground.node()
+    node.exec("sh", "-c", f"mkdir -p /srv/cut && cp -r {SHARED}/sd15/. /srv/cut/")
+    weights = "/srv/cut/unet/diffusion_pytorch_model.safetensors"
+    node.exec("truncate", "--size=-1", weights)
+    jobs = [job(ground, family, family) for family in FAMILIES]
+    jobs += [
+        job(ground, "many", "sd15", instances=2, prompts=["A red Cat!", "a dog", "a bird"], seed=7),
+        job(ground, "wrong", "sd15", pipeline="FluxPipeline"),
+        job(ground, "broken", "sd15", model="/srv/cut"),
+        job(ground, "confused", "sd3", arguments={"no_such_argument": 1}),
+    ]
+    outcome = ground.run("site", fleet_jobs=jobs)
+    told = {item["service"]: item["message"] for item in outcome.verdict["failures"]}
+    assert set(told) == {"wrong", "broken", "confused"}, outcome.out
+    assert "holds a StableDiffusionPipeline, where a FluxPipeline is needed" in told["wrong"]
+    assert f"{weights} has " in told["broken"]
+    assert "no_such_argument" in told["confused"]
+
+    fetched = tmp_path / "report" / outcome.verdict["run_id"] / "jobs" / "n1"
+    for family, (kind, size) in FAMILIES.items():
+        (picture,) = (fetched / family).glob("*.png")
+        record = json.loads(picture.with_suffix(".json").read_text())
+        assert size_of(picture) == (size["width"], size["height"])
+        assert (record["pipeline"], record["device"], record["seed"]) == (kind, "cpu", 42)
+        assert record["seconds"] > 0
+        assert record["peak_memory_mb"] > 50
+    # Three prompts over two containers: each its own part, and one picture of several where there are several.
+    names = {path.name for path in fetched.glob("many-*/*.png")}
+    assert names == {"0000-a-red-cat.png", "0001-a-dog.png", "0002-a-bird.png", "contact-sheet.png"}
+    assert json.loads((fetched / "many-1" / "0001-a-dog.json").read_text())["seed"] == 8
+    assert size_of(fetched / "many-0" / "contact-sheet.png") == (128, 64)
+    assert containers(node) == set()
+
+    again = ground.run("site", fleet_jobs=[entry for entry in jobs if entry["name"] not in told])
+    assert again.verdict["ok"] is True, again.out
+    assert again.changed == {"n1": 0}
