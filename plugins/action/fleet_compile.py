@@ -19,7 +19,7 @@ ARGUMENTS: dict[str, Any] = {
     "images": {"type": "list", "elements": "raw"},
     "image_engine": {
         "type": "dict",
-        "options": {"engine": {"type": "str"}, "address": {"type": "str"}, "namespace": {"type": "str"}},
+        "options": {key: {"type": "str"} for key in ("engine", "address", "namespace", "hosts_dir")},
     },
     "step": {"type": "str"},
 }

@@ -6,12 +6,17 @@
 from __future__ import annotations
 
 import json
-from typing import Mapping, Sequence
+from typing import Any, Dict, Iterable, Mapping, Sequence
 
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import action, finding
 from ansible_collections.ascend.fleet.plugins.module_utils._image_engine import Origin
 from ansible_collections.ascend.fleet.plugins.module_utils._image_reference import API_HOSTS, Reference
+from ansible_collections.ascend.fleet.plugins.module_utils._system import System
+
+Json = Dict[str, Any]
 
 DRAGONFLY_HEADER = "X-Dragonfly-Registry"
+OURS = "# Written by ascend.fleet; taken away, it is written again."
 
 
 def hosts_toml(reference: Reference, origin: Origin, authorities: Sequence[str]) -> str:
@@ -27,7 +32,24 @@ def hosts_toml(reference: Reference, origin: Origin, authorities: Sequence[str])
 def dragonfly(registry: str, proxy: str) -> str:
     """The Dragonfly daemon of the node as mirror of one registry; containerd asks the registry while it is down."""
     server = server_of(registry)
-    return render(server, proxy, {DRAGONFLY_HEADER: server})
+    return f"{OURS}\n{render(server, proxy, {DRAGONFLY_HEADER: server})}"
+
+
+def plan_dragonfly(system: System, folder: str, proxy: str, registries: Iterable[str]) -> tuple[list[Json], list[Json]]:
+    """A hosts.toml for each registry; one that somebody else wrote is named and left alone."""
+    actions, findings = [], []
+    for registry in sorted(set(registries)):
+        path = f"{folder}/{registry}/hosts.toml"
+        text, current = dragonfly(registry, proxy), system.read(path)
+        if current == text:
+            continue
+        if current is not None and not current.startswith(OURS):
+            message = f"{path} was not written by the fleet and does not lead to Dragonfly at {proxy}."
+            findings.append(finding("registry-mirror", message, key="fleet_dragonfly", value=path))
+            continue
+        reason = f"containerd asks Dragonfly at {proxy} for images of {registry}"
+        actions.append(action("images", "write_hosts", path, reason, before=current, after=text))
+    return actions, findings
 
 
 def server_of(registry: str) -> str:

@@ -326,6 +326,11 @@ CHECKS: dict[str, Check] = {
         "Registries answer the nodes.",
         "Check address, network, fleet_proxy and certificates (ca_file or insecure in fleet_registries).",
     ),
+    "registry-mirror": Check(
+        WARNING,
+        "containerd's hosts.toml leads to the mirror of the inventory.",
+        "Add the mirror to that file by hand, or remove the file and run again.",
+    ),
     "registry-login": Check(
         ERROR,
         "Registries take the login of the inventory.",

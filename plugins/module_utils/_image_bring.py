@@ -45,6 +45,9 @@ class Bringer:
         if act["action"] == "write_ca":
             self._system.write(act["target"], files[act["target"]], 0o644)
             return
+        if act["action"] == "write_hosts":
+            self._system.write(act["target"], act["after"], 0o644)
+            return
         if act["action"] == "remove":
             self._remove(act)
             return

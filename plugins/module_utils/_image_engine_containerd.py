@@ -121,6 +121,17 @@ class ContainerdImages(ImageEngine):
             for row in images
         ]
 
+    def _grouped(self, names: list[str], users: dict[str, list[str]]) -> list[Listed]:
+        """Names of the same image together; kubelet's containerd keeps each under its id as well."""
+        found: dict[str, Listed] = {}
+        for name in names:
+            image = self.find(parse(name)) if not name.startswith("sha256:") else None
+            if image and image.id:
+                row = found.setdefault(image.id, Listed(image.id, [], image.size or 0, list(users.get(image.id, []))))
+                row.names.append(name)
+                row.used_by.extend(users.get(name, []))
+        return list(found.values())
+
     def _json(self, argv: list[str]) -> Json:
         done = self._checked(argv)
         try:
@@ -199,10 +210,7 @@ class CtrImages(ContainerdImages):
             words = line.split()
             if len(words) > 1:
                 users.setdefault(words[1], []).append(words[0])
-        return [
-            Listed(row["digest"], [row["ref"]], _bytes(row["size"]), users.get(row["ref"], []))
-            for row in _ROW.finditer(self._table())
-        ]
+        return self._grouped([row["ref"] for row in _ROW.finditer(self._table())], users)
 
     def _table(self) -> str:
         return self._checked([*self._command(), "images", "ls"]).out
@@ -274,11 +282,8 @@ class NerdctlImages(ContainerdImages):
         users: dict[str, list[str]] = {}
         for row in self._rows("ps", "--all", "--no-trunc", "--format", "json"):
             users.setdefault(str(row.get("Image")), []).append(str(row.get("Names")))
-        found = []
-        for row in self._rows("images", "--no-trunc", "--format", "json"):
-            name = f"{row.get('Repository')}:{row.get('Tag')}"
-            found.append(Listed(str(row.get("ID")), [name], _bytes(str(row.get("Size"))), users.get(name, [])))
-        return found
+        rows = self._rows("images", "--no-trunc", "--format", "json")
+        return self._grouped([f"{row.get('Repository')}:{row.get('Tag')}" for row in rows], users)
 
     def _rows(self, *words: str) -> list[Json]:
         done = self._checked([*self._command(), *words])

@@ -13,9 +13,11 @@ import platform
 from typing import Any, Dict, NamedTuple
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _image_detect, _image_history, _node_images
+from ansible_collections.ascend.fleet.plugins.module_utils._containerd_hosts import plan_dragonfly
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import EngineReader
 from ansible_collections.ascend.fleet.plugins.module_utils._image_bring import RETRIES, Bringer
 from ansible_collections.ascend.fleet.plugins.module_utils._image_engine import ImageEngine, Progress
+from ansible_collections.ascend.fleet.plugins.module_utils._image_reference import parse
 from ansible_collections.ascend.fleet.plugins.module_utils._image_sources import Sources
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
@@ -65,11 +67,16 @@ class ImageScope:
             history = _image_history.read(self._system)
             actions = actions + _node_images.removals(history, engine.images(), seen)
         findings: list[Json] = []
+        folder, proxy = self._store.get("hosts_dir"), self._store.get("dragonfly")
+        if engine and engine.kind == _image_detect.CONTAINERD and folder and proxy:
+            registries = [parse(image["reference"]).host for image in self._images]
+            mirrors, findings = plan_dragonfly(self._system, folder, proxy, registries)
+            actions = mirrors + actions
         if actions or any(one.problem for one in seen.values()):
             chips = npu or {}
             free = _node_images.free_bytes(self._system, engine) if engine else None
             machine = _node_images.Machine(platform.machine(), chips.get("soc"), chips.get("driver_version"), free)
-            findings = _node_images.findings(self._images, seen, machine)
+            findings = findings + _node_images.findings(self._images, seen, machine)
         return AboutImages(actions, findings, _node_images.lines(self._images, seen, engine, self._seconds))
 
     def apply(self, actions: list[Json], progress: Progress) -> None:
@@ -95,9 +102,7 @@ class ImageScope:
 
     def _asking(self, engine: ImageEngine | None) -> Sources:
         """The sources as the engine would reach them; it is asked once, and only where a registry is."""
-        return (
-            self.sources._replace(network=functools.lru_cache(maxsize=1)(engine.network)) if engine else self.sources
-        )
+        return self.sources._replace(network=functools.lru_cache(maxsize=1)(engine.network)) if engine else self.sources
 
     def _engine(self) -> ImageEngine:
         return _image_detect.engine(self._system, self._reader, self._store)

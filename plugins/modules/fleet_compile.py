@@ -44,6 +44,9 @@ options:
       namespace:
         description: Namespace of containerd.
         type: str
+      hosts_dir:
+        description: Where containerd looks for C(hosts.toml) of registries.
+        type: str
   step:
     description:
       - Name of the step, for the identity of the run.

@@ -73,6 +73,8 @@ def store(settings: Mapping[str, Any], engine: Mapping[str, Any] | None = None) 
         "engine": DOCKER,
         "address": None,
         "namespace": None,
+        "hosts_dir": None,
+        "dragonfly": settings["fleet_dragonfly"],
         **{key: value for key, value in (engine or {}).items() if value is not None},
         "retries": settings["fleet_image_retries"],
         "prune": settings["fleet_image_prune"],
