@@ -109,7 +109,7 @@ def weights(trio: Fleet, hub: HubServer, tmp_path: Path) -> Iterator[Weights]:
     yield made
     for node in trio.nodes:
         clean = f"docker ps -aq | xargs -r docker rm -f; rm -rf {WORK} {SHARED}/* {SHARED}/.[a-z]*"
-        node.exec("sh", "-c", f"{clean}; rm -f /var/lib/ascend-fleet/lease.json")
+        node.exec("sh", "-c", f"{clean}; cd /var/lib/ascend-fleet && rm -rf lease.json status/weights")
 
 
 def content(node: Node, path: str) -> dict[str, str]:
@@ -228,7 +228,7 @@ def test_a_directory_of_the_controller_goes_over_once_and_continues(weights: Wei
 def test_a_gated_model_is_refused_in_one_sentence_and_nothing_is_left(weights: Weights) -> None:
     weights.hub.faults.gated = True
     entry = weights.service("web", port=8080, model={"source": f"huggingface:{REPO}"})
-    done = weights.run("site", **weights.common(fleet_services=[entry]))
+    done = weights.run("stage", **weights.common(fleet_services=[entry]))
     assert done.rc != 0
     assert ("n1", "model-gated") in done.failed_checks()
     assert "Accept the licence" in done.out

@@ -1,0 +1,235 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Calls of model_weights as its action plugin makes them, with the detached work for real."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.ascend.fleet.plugins.module_utils import _lock, _weights_call, _weights_share
+from ansible_collections.ascend.fleet.plugins.module_utils._transfer import SPARE
+from tests.doubles.hub_server import Faults, HubServer
+
+REPO = "acme/tiny"
+FILES = {f"model-{number}.safetensors": bytes([number]) * 1_500_000 for number in range(3)}
+FILES["config.json"] = b"{}"
+TOTAL = sum(map(len, FILES.values()))
+
+
+@pytest.fixture
+def hub() -> Iterator[HubServer]:
+    with HubServer({REPO: dict(FILES)}) as server:
+        yield server
+
+
+class Calls:
+    """One node whose state is kept in a folder of the test."""
+
+    def __init__(self, hub: HubServer, folder: Path) -> None:
+        self.hub = hub
+        self.folder = folder
+        self.path = folder / "models" / "tiny"
+
+    def params(self, **more: Any) -> dict[str, Any]:
+        return {
+            "path": str(self.path),
+            "source": f"huggingface:{REPO}",
+            "revision": None,
+            "include": [],
+            "exclude": [],
+            "token": None,
+            "endpoints": {"huggingface": self.hub.url},
+            "proxy": None,
+            "ca_file": None,
+            "validate_certs": True,
+            "parallel": 2,
+            "verify": "size",
+            "takeover_after": 5,
+            "share": None,
+            "shared": False,
+            "run": None,
+            "look": False,
+            "begin": False,
+            "wait": 30,
+            "work": None,
+            "upload": None,
+            "resolved": None,
+            "take_over": None,
+            **more,
+        }
+
+    def __call__(self, check_mode: bool = False, **more: Any) -> dict[str, Any]:
+        return _weights_call.handle(self.params(**more), check_mode)
+
+    def status(self) -> dict[str, Any]:
+        (file,) = (self.folder / "status" / "weights").glob("*.json")
+        found: dict[str, Any] = json.loads(file.read_text())
+        return found
+
+    def files(self) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in self.path.glob("[!.]*")}
+
+
+@pytest.fixture
+def call(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calls:
+    monkeypatch.setattr(_weights_call, "STATUS_DIR", str(tmp_path / "status"))
+    monkeypatch.setattr(_lock, "LEASE_FILE", str(tmp_path / "lease.json"))
+    return Calls(hub, tmp_path)
+
+
+def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true"
+        time.sleep(0.02)
+
+
+def test_check_mode_says_what_the_run_then_does(call: Calls) -> None:
+    predicted = call(check_mode=True)
+    assert not call.path.exists()
+    assert call.hub.bytes_sent == 0
+    done = call()
+    assert call.files() == FILES
+    assert predicted["changed"] is done["changed"] is True
+    assert predicted["diff"] == done["diff"]
+    for key in ("path", "reason", "files", "bytes", "source_bytes", "peer_bytes", "revision"):
+        assert predicted[key] == done[key], key
+    assert {one["path"]: one["size"] for one in predicted["fetch"]} == {path: len(FILES[path]) for path in FILES}
+
+
+def test_check_mode_names_only_what_is_lacking(call: Calls) -> None:
+    call()
+    (call.path / "model-1.safetensors").unlink()
+    predicted = call(check_mode=True)
+    assert [one["path"] for one in predicted["fetch"]] == ["model-1.safetensors"]
+    assert call()["source_bytes"] == predicted["source_bytes"] == 1_500_000
+
+
+def test_a_second_call_and_its_check_change_nothing_and_ask_nobody(call: Calls) -> None:
+    call()
+    asked = len(call.hub.asked)
+    assert call()["changed"] is call(check_mode=True)["changed"] is False
+    assert len(call.hub.asked) == asked
+
+
+def test_looking_says_why_and_asks_nobody(call: Calls) -> None:
+    assert call(look=True)["reason"] == "the model is not on the node"
+    call()
+    assert call(look=True)["reason"] is None
+    call.hub.asked.clear()
+    assert call(look=True, revision="v2")["reason"] == "its revision is None instead of 'v2'"
+    assert call.hub.asked == []
+
+
+def test_begun_work_is_followed_and_joined(call: Calls) -> None:
+    call.hub.faults.bytes_per_second = 1_500_000
+    begun = call(begin=True)
+    joined = call(wait=0)
+    assert begun["pending"]["work"] == joined["pending"]["work"]
+    done = call(work=begun["pending"]["work"])
+    assert done["changed"] is True
+    assert done["seconds"] > 0.5
+    assert call.hub.bytes_sent == TOTAL
+
+
+def test_other_work_on_the_same_directory_is_refused(call: Calls) -> None:
+    call.hub.faults.bytes_per_second = 1_500_000
+    begun = call(begin=True)
+    refused = call(include=["*.json"])
+    assert refused["findings"][0]["check"] == "model-busy"
+    assert call(work=begun["pending"]["work"])["changed"] is True
+    assert call.files() == FILES
+
+
+def test_killed_work_is_told_and_the_next_call_goes_on(call: Calls) -> None:
+    call.hub.faults.bytes_per_second = 1_000_000
+    begun = call(begin=True)
+    until(lambda: call.hub.bytes_sent > 2_500_000)
+    os.kill(call.status()["pid"], signal.SIGKILL)
+    ended = call(work=begun["pending"]["work"])
+    assert "ended without a result" in ended["msg"]
+    assert not call.path.exists()
+    call.hub.faults.bytes_per_second = None
+    call.hub.sent.clear()
+    assert call()["changed"] is True
+    assert call.files() == FILES
+    assert call.hub.bytes_sent < TOTAL - 1_000_000
+
+
+def test_a_failure_is_one_finding_and_leaves_no_directory(call: Calls) -> None:
+    call.hub.faults = Faults(wrong={"model-2.safetensors"})
+    failed = call()
+    assert failed["failed"] is True
+    assert [one["check"] for one in failed["findings"]] == ["transfer-content"]
+    assert not call.path.exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "check"),
+    [({"source": "Qwen/Qwen2"}, "model-source"), ({"source": "huggingface:acme/none"}, "transfer-refused")],
+)
+def test_refusals(call: Calls, more: dict[str, Any], check: str) -> None:
+    for check_mode in (True, False):
+        assert call(check_mode=check_mode, **more)["findings"][0]["check"] == check
+
+
+def test_a_run_holds_the_lease_of_the_node(call: Calls) -> None:
+    mine = {"id": "a", "owner": "me@here:1", "lease_seconds": 60}
+    assert call(run=mine)["changed"] is True
+    (call.path / "config.json").unlink()
+    refused = call(run={**mine, "id": "b"})
+    assert refused["findings"][0]["check"] == "lease-held"
+    assert call(run={**mine, "id": "b"}, take_over="a")["changed"] is True
+
+
+def test_a_port_that_is_taken_is_a_warning(call: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_weights_share, "PORT_PATIENCE", 0.1)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        share = {"address": "127.0.0.1", "port": taken.getsockname()[1], "secret": "s", "peers": []}
+        done = call(share={**share, "patience": 1, "linger": 1})
+    assert done["changed"] is True
+    assert "cannot be served" in done["warnings"][0]
+
+
+def test_who_has_it_serves_it_without_a_change(call: Calls) -> None:
+    call()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    share = {"address": "127.0.0.1", "port": port, "secret": "s", "peers": [], "patience": 2, "linger": 5}
+    assert call(share=share)["changed"] is False
+    other = {**share, "address": None, "peers": [f"http://127.0.0.1:{port}"]}
+    taken = call(path=str(call.folder / "other" / "tiny"), share=other, endpoints={"huggingface": "http://127.0.0.1:1"})
+    assert taken["peer_bytes"] == TOTAL, taken
+    assert taken["source_bytes"] == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a small file system is mounted for it, as root")
+def test_a_full_disk_is_seen_first_and_leaves_what_was_there(call: Calls) -> None:
+    disk = call.folder / "models"
+    disk.mkdir()
+    small = SPARE + 2_000_000
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={small}", "tmpfs", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("tmpfs cannot be mounted here")
+    try:
+        assert call(include=["*-0.*", "*.json"])["changed"] is True
+        before = call.files()
+        failed = call()
+        assert [one["check"] for one in failed["findings"]] == ["transfer-space"]
+        assert call.files() == before
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
