@@ -248,6 +248,7 @@ class Node:
             None if engine_coming else facts_of,
             {act["target"] for act in earlier if act["scope"] in ("images", "bakes")},
             leaving,
+            _node_storage.coming(earlier),
             engine_coming,
         )
 

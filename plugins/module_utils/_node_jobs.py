@@ -13,6 +13,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils import (
     _job_queue,
     _node_checks,
     _node_npus,
+    _node_storage,
     _soc,
 )
 from ansible_collections.ascend.fleet.plugins.module_utils._container_cards import give_cards
@@ -135,9 +136,13 @@ def plan(
     facts_of: Callable[[list[Spec]], NodeFacts] | None,
     staged: set[str],
     leaving: set[str],
+    filling: list[str],
     coming: str | None = None,
 ) -> JobPlan:
-    """Actions and obstacles of all jobs; without ``facts_of`` there is no engine yet that could be asked."""
+    """Actions and obstacles of all jobs; without ``facts_of`` there is no engine yet that could be asked.
+
+    ``filling`` are paths whose content an earlier step brings, so that it cannot be looked at yet.
+    """
     names = {job["name"] for job in document["jobs"]}
     seen = look(system, document["jobs"], containers)
     ground = _ground(document, npu, containers, names, leaving, services)
@@ -149,7 +154,7 @@ def plan(
             continue
         spec, cards, against = resolve(system, document, one.job, npu, ground)
         findings += against
-        findings += _node_checks.run(system, one.job, cards, chips, False)
+        findings += _node_checks.run(system, _node_storage.without_unmounted(one.job, filling), cards, chips, False)
         if spec is not None:
             specs.append(spec)
     if facts_of is not None and specs:

@@ -97,3 +97,37 @@ def test_every_family_makes_pictures_and_what_cannot_work_is_told_before_it_is_t
     again = ground.run("site", fleet_jobs=[entry for entry in jobs if entry["name"] not in told])
     assert again.verdict["ok"] is True, again.out
     assert again.changed == {"n1": 0}
+
+
+LIBRARY = """from setuptools import setup
+setup(name="{name}", version="1.0", py_modules=["{module}"])
+"""
+
+
+def test_the_vendors_libraries_are_installed_once_and_used(ground: Ground, tmp_path: Path) -> None:
+    """Folders named and laid out as the guide says; what is in them is ours."""
+    node = ground.node()
+    package = "/srv/package"
+    for folder, module in (("ascend_diffusers", "ascend_diffusers"), ("AscendX-MM", "ascendx_mm")):
+        place = f"{package}/aigc_inference/torch_npu/utils/{folder}"
+        setup = LIBRARY.format(name=module, module=module)
+        node.exec("mkdir", "-p", place)
+        node.exec("sh", "-c", f"cat > {place}/setup.py <<'EOF'\n{setup}EOF")
+        node.exec("sh", "-c", f"echo 'print(\"{module} at work\", flush=True)' > {place}/{module}.py")
+    node.exec("sh", "-c", f"echo '{{}}' > {package}/.ascend-package.json")
+    vendor = {"install": True, "ascendcloud": package, "imports": ["ascend_diffusers", "ascendx_mm"]}
+    spoils = {"arguments": {"no_such_argument": 1}}
+    entries = [job(ground, "good", "sd3", **vendor), job(ground, "bad", "sd3", **vendor, **spoils)]
+    outcome = ground.run("site", fleet_jobs=entries)
+    (failure,) = outcome.verdict["failures"]
+    assert failure["service"] == "bad", outcome.out
+    # It failed in the pipeline's call, long after both libraries were there.
+    assert "ascend_diffusers at work\nascendx_mm at work" in failure["message"]
+    fetched = tmp_path / "report" / outcome.verdict["run_id"] / "jobs" / "n1" / "good"
+    assert len(list(fetched.glob("*.png"))) == 1
+    manifest = json.loads((fetched / ".manifest.json").read_text())
+    assert manifest["image"].startswith("ascend-fleet/diffusers:")
+    assert containers(node) == set()
+    again = ground.run("site", fleet_jobs=entries[:1])
+    assert again.verdict["ok"] is True, again.out
+    assert again.changed == {"n1": 0}
