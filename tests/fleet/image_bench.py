@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, ascend.fleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A server whose images are brought by the collection's own node code, past ssh; what came is seen by docker and ctr."""
+"""A server whose images the collection's own node code brings, past ssh; what came is seen by docker and ctr."""
 
 from __future__ import annotations
 
@@ -23,12 +23,27 @@ LIBRARY = "/opt/ascend-test"
 STATE = "/var/lib/ascend-fleet"
 STATUS = f"{STATE}/status/work.json"
 _DRIVER = b"""
-import json, sys
+import importlib, json, sys
 sys.path.insert(0, "/opt/ascend-test")
-from ansible_collections.ascend.fleet.plugins.module_utils._node_call import handle
 asked = json.load(open(sys.argv[1]))
-print(json.dumps(handle(asked["params"], asked["check_mode"])))
+called = importlib.import_module("ansible_collections.ascend.fleet.plugins.module_utils." + asked["called"])
+print(json.dumps(called.handle(asked["params"], asked["check_mode"])))
 """
+MODULE_DEFAULTS = {
+    "state": "present",
+    "digest": None,
+    "archive": None,
+    "check": "always",
+    "engine": "auto",
+    "docker_socket": "/var/run/docker.sock",
+    "namespace": "k8s.io",
+    "username": None,
+    "password": None,
+    "insecure": True,
+    "mirror": None,
+    "ca_path": None,
+    "retries": 1,
+}
 
 
 class Bench:
@@ -89,9 +104,16 @@ class Bench:
             "take_over": None,
             **more,
         }
-        self.node.put(
-            {f"{LIBRARY}/asked.json": (0o600, json.dumps({"params": params, "check_mode": check_mode}).encode())}
-        )
+        return self._ask("_node_call", params, check_mode)
+
+    def module(self, reference: str, check_mode: bool = False, **params: Any) -> Json:
+        """What the module container_image answers."""
+        given = {**MODULE_DEFAULTS, "reference": reference, "address": self.address, **params}
+        return self._ask("_container_image", given, check_mode)
+
+    def _ask(self, called: str, params: Json, check_mode: bool) -> Json:
+        asked = json.dumps({"called": called, "params": params, "check_mode": check_mode})
+        self.node.put({f"{LIBRARY}/asked.json": (0o600, asked.encode())})
         ran = self.node.exec("python3", f"{LIBRARY}/driver.py", f"{LIBRARY}/asked.json", check=False)
         assert ran.rc == 0, ran.out
         answer: Json = json.loads(ran.out.strip().splitlines()[-1])
