@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, ascend.fleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Images come to real engines whole or not at all: Docker, and containerd by ctr, from a real registry behind a double."""
+"""Images come to real engines whole or not at all: Docker, and containerd by ctr, from a registry behind a double."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
+from tests import playbook_run
 from tests.doubles import token_registry
 from tests.doubles.token_registry import Running, Trouble
-from tests.fleet.conftest import docker
+from tests.fleet.conftest import COLLECTIONS, Ground, docker
 from tests.fleet.image_bench import Bench, image, made, save
 from tests.simfleet import oci
 from tests.simfleet.fleet import Fleet
@@ -316,10 +317,82 @@ def test_old_images_go_on_request_but_not_the_way_back(bench: Bench, shop: Shop)
     assert bench.call(bench.document(last, [shop.row()], prune=True))["changed"] is False
 
 
-def run_role(ground: Any, variables: dict[str, Any], *arguments: str) -> subprocess.CompletedProcess[str]:
-    from tests import playbook_run
-    from tests.fleet.conftest import COLLECTIONS
+def test_the_module_alone(bench: Bench, shop: Shop, engine: str) -> None:
+    shop.push("module", "module")
+    reference = shop.ref("module")
+    assert bench.module(reference, engine=engine, check_mode=True)["changed"] is True
+    assert bench.names(engine) == set()
+    brought = bench.module(reference, engine=engine)
+    assert (brought["changed"], brought["image"]["state"]) == (True, "present"), brought
+    assert bench.names(engine) == {reference}
+    assert bench.module(reference, engine=engine)["changed"] is False
+    assert bench.module(reference, engine=engine, state="absent")["changed"] is True
+    assert bench.every_name(engine) == set()
+    assert bench.module(reference, engine=engine, state="absent")["changed"] is False
+    unknown = bench.module(shop.ref("module", "none"), engine=engine)
+    assert [item["check"] for item in unknown["findings"]] == ["image-unknown"]
 
+
+@pytest.fixture
+def kubernetes_tools(bench: Bench) -> Iterator[Bench]:
+    """A server that has nerdctl and crictl, doubles over the real ctr, and no ctr where it is looked for."""
+    node = bench.node
+    doubles = Path(token_registry.__file__).parent
+    for name in ("nerdctl", "crictl"):
+        node.put({f"/usr/local/bin/{name}": (0o755, (doubles / f"{name}.py").read_bytes())})
+    node.exec("sh", "-c", "mkdir -p /opt/real && mv /usr/bin/ctr /opt/real/ctr")
+    yield bench
+    node.exec(
+        "sh", "-c", "mv /opt/real/ctr /usr/bin/ctr; rm -rf /usr/local/bin/nerdctl /usr/local/bin/crictl /opt/real"
+    )
+
+
+def test_nerdctl_and_crictl_where_a_server_has_them(kubernetes_tools: Bench, shop: Shop) -> None:
+    bench, real = kubernetes_tools, ["/opt/real/ctr", "-n", "k8s.io", "images"]
+    shop.door.state.auth = "bearer"
+    login = {"address": shop.address, "username": "region@AK", "password": "derived-key"}
+    ids = {}
+    for seed in ("v1", "v2", "v3"):
+        digest = shop.push("tools", seed, tag=seed)
+        wanted = [image(shop.ref("tools", seed), services=["web"])]
+        done = bench.call(bench.document(wanted, [shop.row()], engine="containerd"), logins=[login])
+        assert done.get("changed") is True, done
+        [line] = done["images"]
+        assert (line["tool"], line["lister"], line["digest"]) == ("nerdctl", "crictl", digest)
+        ids[seed] = line["id"]
+    assert bench.node.exec(*real, "check", f"name=={shop.ref('tools', 'v1')}").out.count("true") == 1
+    again = bench.document(wanted, [shop.row()], engine="containerd", prune=True)
+    held = {"containers": [{"metadata": {"name": "trainer"}, "imageRef": ids["v1"]}]}
+    bench.node.put({"/opt/real/containers.json": (0o644, json.dumps(held).encode())})
+    assert bench.call(again, logins=[login])["plan"] == []
+    bench.node.exec("rm", "/opt/real/containers.json")
+    pruned = bench.call(again, logins=[login])
+    assert [act["target"] for act in pruned["plan"]] == [shop.ref("tools", "v1")]
+    names = bench.node.exec(*real, "ls", "-q").out
+    assert shop.ref("tools", "v1") not in names
+    assert shop.ref("tools", "v2") in names
+    refused = bench.call(bench.document([image(shop.ref("none"))], [shop.row()], engine="containerd"), logins=[login])
+    assert [item["check"] for item in refused["findings"]] == ["image-unknown"]
+
+
+def test_the_engine_is_found_and_told(bench: Bench, shop: Shop) -> None:
+    """Docker answers here; containers of kubelet in containerd say otherwise."""
+    shop.push("auto", "auto")
+    document = bench.document([image(shop.ref("auto"))], [shop.row()], engine="auto")
+    assert bench.call(document, action="observe")["images"][0]["engine"] == "docker"
+    pods = "/run/containerd/io.containerd.runtime.v2.task/k8s.io"
+    bench.node.exec("mkdir", "-p", pods)
+    try:
+        assert bench.call(document, action="observe")["images"][0]["engine"] == "containerd"
+    finally:
+        bench.node.exec("rmdir", pods)
+    nothing = bench.document([image(shop.ref("auto"))], engine="auto", address="/run/none.sock")
+    nothing["host"]["engine"]["socket"] = "/run/none-either.sock"
+    [finding] = bench.call(nothing, action="observe")["findings"]
+    assert finding["check"] == "image-engine"
+
+
+def run_role(ground: Ground, variables: dict[str, Any], *arguments: str) -> subprocess.CompletedProcess[str]:
     play = [{"name": "Images", "hosts": "fleet", "gather_facts": False, "roles": ["ascend.fleet.container_image"]}]
     path = ground.folder / "play.yml"
     path.write_text(json.dumps(play))
@@ -335,7 +408,7 @@ def run_role(ground: Any, variables: dict[str, Any], *arguments: str) -> subproc
 
 
 def test_the_role_refreshes_a_login_and_reports_every_node(
-    ground: Any, bench: Bench, shop: Shop, servers: Fleet, tmp_path: Path
+    ground: Ground, bench: Bench, shop: Shop, servers: Fleet, tmp_path: Path
 ) -> None:
     """A login that lasts for one use only: the command makes the next one."""
     shop.push("role", "role")
@@ -375,3 +448,32 @@ def test_the_role_refreshes_a_login_and_reports_every_node(
     assert again.returncode == 0, again.stdout
     assert "changed=0" in again.stdout
     assert "changed=1" not in again.stdout
+
+
+def test_the_image_of_a_training_comes_to_the_nodes_of_its_cluster(ground: Ground, bench: Bench, shop: Shop) -> None:
+    """The play that submits the job needs a cluster; the limit leaves it out."""
+    shop.push("training", "training")
+    registries = [{"address": shop.address, "insecure": True}]
+    job = {"volcano_job_hosts": "fleet", "volcano_job_image": shop.ref("training"), "fleet_registries": registries}
+    ran = ground.run("train", "--limit", "n1", **job, fleet_image_check="missing")
+    assert ran.rc == 0, ran.out
+    assert bench.names("docker") == {shop.ref("training")}
+
+
+def test_every_service_image_is_proven_and_its_content_kept_up_to_date(
+    ground: Ground, bench: Bench, shop: Shop
+) -> None:
+    """The step stage for services: what drift sees, stage brings, and the verdict tells with size and seconds."""
+    shop.push("service", "one")
+    entry = {"name": "web", "kind": "container", "image": shop.ref("service"), "probe": "none", "nodes": "n1"}
+    variables = {"fleet_metadata_block": "unmanaged", "fleet_services": [entry]}
+    assert ground.run("stage", "--limit", "n1", **variables).rc == 0
+    digest = shop.push("service", "two")
+    drifted = ground.run("drift", "--limit", "n1", **variables)
+    told = [item["message"] for item in drifted.verdict["failures"] if item["key"] == "images.pull"]
+    assert told == [f"{shop.ref('service')} needs pull: the registry has new content under this name."]
+    staged = ground.run("stage", "--limit", "n1", **variables)
+    assert staged.rc == 0, staged.out
+    [line] = staged.verdict["hosts"]["n1"]["images"]
+    assert (line["state"], line["digest"], line["services"]) == ("present", digest, ["web"])
+    assert line["seconds"] > 0
