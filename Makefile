@@ -7,7 +7,7 @@ RUN := $(VENV_PYTHON) tests/tooling/runner.py
 SIMFLEET := $(VENV_PYTHON) -m tests.simfleet
 
 .DEFAULT_GOAL := help
-.PHONY: help python setup setup-all demo lint unit integration molecule fleet-up fleet-down test test-kube test-all bench clean
+.PHONY: help python setup setup-all demo demo-aigc lint unit integration molecule fleet-up fleet-down test test-kube test-all bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ setup-all: python
 
 demo: setup ## Start the simulated fleet and deploy on it: a real vLLM answers at the end
 	@$(SIMFLEET) demo
+
+demo-aigc: setup ## The same with image and video workloads: real pictures at the end
+	@$(SIMFLEET) demo-aigc
 
 lint: setup ## ansible-lint, ansible-test sanity, ruff, mypy, yamllint, documentation, changelog
 	@$(RUN) lint

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import artefacts, demo, images, inventory
+from . import aigc, artefacts, demo, images, inventory
 from .engine import ensure_engine
 from .errors import SimError
 from .fleet import Fleet
@@ -48,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
 
     for name, run, text in (
         ("demo", _demo, "the demo's fleet, the site playbook on it, and what the model says"),
+        ("demo-aigc", _demo_aigc, "a fleet, image and video workloads on it, and what they made"),
         ("down", _down, "remove the fleet and everything it made"),
         ("status", _status, "what runs, as JSON"),
         ("inventory", _inventory, "print the inventory"),
@@ -84,6 +85,10 @@ def _up(options: argparse.Namespace) -> None:
 
 def _demo(_options: argparse.Namespace) -> None:
     demo.main()
+
+
+def _demo_aigc(_options: argparse.Namespace) -> None:
+    aigc.main()
 
 
 def _down(options: argparse.Namespace) -> None:
