@@ -18,7 +18,7 @@ from ansible_collections.ascend.fleet.plugins.plugin_utils._options import Flaw
 
 CONTAINER_PORT = 8183
 CPU_SHM = 1 << 30
-CARD_SHM = 16 << 30
+CARD_SHM = 4 << 30
 TEMP = "/tmp/comfyui"
 MODEL_PATHS = f"{TEMP}/extra_model_paths.yaml"
 
