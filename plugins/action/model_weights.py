@@ -32,6 +32,7 @@ RUN_KEYS = ("id", "owner", "lease_seconds")
 
 class ActionModule(ActionBase):
     _requires_connection = True
+    _revision: str | None = None
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
@@ -46,12 +47,11 @@ class ActionModule(ActionBase):
         if boolean(args.get("look", False)):
             return self._patiently(args, task_vars)
         files = self._files(args)
-        if files:
-            args["resolved"] = _weights_upload.fingerprint(files)
+        args["sent"] = bool(files)
         result = self._patiently(args, task_vars)
         if files and "pending" not in result and result.get("changed") and not args.get("work"):
             # The node lacks something, and now it is worth reading the files.
-            args["upload"] = _weights_upload.listing(files)
+            args["upload"] = _weights_upload.listing(files, args.get("resolved") or self._revision)
             result = self._patiently(args, task_vars)
         holder = dead_holder(result)
         if holder:
@@ -69,13 +69,23 @@ class ActionModule(ActionBase):
 
     def _files(self, args: dict[str, Any]) -> list[_weights_upload.File]:
         """What this node is to get from the controller itself."""
+        mirror = args.pop("mirror", None)
+        if (args.get("share") or {}).get("peers"):
+            return []
         try:
             kind, place = kind_and_place(str(args.get("source")))
         except ValueError:
             return []
-        if kind != "controller" or (args.get("share") or {}).get("peers"):
+        patterns = (args.get("include") or [], args.get("exclude") or [])
+        if kind == "controller":
+            files = _weights_upload.files(place, *patterns)
+            args["resolved"] = _weights_upload.fingerprint(files)
+            return files
+        copy = _weights_upload.copy_in(str(mirror), kind, place) if mirror else None
+        if copy is None:
             return []
-        return _weights_upload.files(place, args.get("include") or [], args.get("exclude") or [])
+        self._revision = _weights_upload.revision_of(copy)
+        return _weights_upload.files(copy, *patterns)
 
     def _follow(
         self,

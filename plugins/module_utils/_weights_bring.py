@@ -73,20 +73,12 @@ def staging_of(path: str) -> str:
 
 
 def differs(system: System, order: Order) -> str | None:
-    """Why the directory is not what is wanted; reads every file when that is asked for."""
+    """Why the directory is not what is wanted, as far as sizes and times tell."""
     reason = _weights_manifest.lacks(system, order.path, order.wish)
     if reason:
         return reason
-    manifest = _weights_manifest.read(system, order.path) or {"files": [], "resolved": None}
-    if order.resolved and manifest["resolved"] != order.resolved:
-        return "its source has changed"
-    if not order.full:
-        return None
-    files = _weights_manifest.files_of(manifest)
-    spoilt = _weights_manifest.spoilt(order.path, files)
-    if spoilt:
-        return f"the content of {', '.join(one.path for one in spoilt[:3])} is not what was delivered"
-    return None
+    manifest = _weights_manifest.read(system, order.path) or {"resolved": None}
+    return "its source has changed" if order.resolved and manifest["resolved"] != order.resolved else None
 
 
 class Delivery:
@@ -99,6 +91,7 @@ class Delivery:
         self._progress = progress
         self._told = 0.0
         self._counter = _Counter()
+        self.spoilt: set[Done] | None = None
         board.locate = self.locate
 
     def locate(self, path: str) -> str:
@@ -119,8 +112,7 @@ class Delivery:
         return outcome
 
     def _run(self) -> Outcome:
-        reason = differs(self.system, self.order)
-        if reason is None:
+        if self.reason() is None:
             return self.present()
         parent = os.path.dirname(self.order.path)
         os.makedirs(parent, exist_ok=True)
@@ -140,7 +132,26 @@ class Delivery:
             self.lease.release()
             _remove_empty(self.folder)
 
+    def reason(self) -> str | None:
+        """Why the directory is not what is wanted; reads every file when that is asked for."""
+        reason = differs(self.system, self.order)
+        if reason or not self.order.full:
+            return reason
+        spoilt = self._read_again(
+            _weights_manifest.files_of(_weights_manifest.read(self.system, self.order.path) or {})
+        )
+        names = sorted(one.path for one in spoilt)
+        return f"the content of {', '.join(names[:3])} is not what was delivered" if names else None
+
+    def _read_again(self, files: Sequence[Done]) -> set[Done]:
+        """Files that are not as their manifest says; all are read, once."""
+        if self.spoilt is None:
+            self._tell(f"reading {human(sum(one.size for one in files))} again")
+            self.spoilt = set(_weights_manifest.spoilt(self.order.path, files))
+        return self.spoilt
+
     def _waiting(self, owner: Owner) -> bool:
+        self.spoilt = None
         # Others shall not wait for a node that waits itself.
         self.board.phase = WAITING
         self._tell(f"waiting for {owner.host}" + (f", {owner.note}" if owner.note else ""))
@@ -149,7 +160,7 @@ class Delivery:
     def _alone(self) -> Outcome:
         _transfer.put_back(self.folder, self.order.path)
         # Another node on the same storage may have brought it while this one waited.
-        reason = differs(self.system, self.order)
+        reason = self.reason()
         if reason is None:
             return self.present()
         self.board.phase = WORKING
@@ -181,7 +192,7 @@ class Delivery:
             if _weights_manifest.changed(self.system, self.order.path, [one]) is None
         ]
         if self.order.full:
-            spoilt = set(_weights_manifest.spoilt(self.order.path, files))
+            spoilt = self._read_again(files)
             files = [one for one in files if one not in spoilt]
         return {one.path: one for one in files}
 

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import time
-from typing import Any, Dict
+from typing import Any, Dict, Iterable
 
 from ansible_collections.ascend.fleet.plugins.module_utils import (
     _lock,
@@ -25,7 +25,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils._document import STAT
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, unwritable
 from ansible_collections.ascend.fleet.plugins.module_utils._lock import Lock
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
-from ansible_collections.ascend.fleet.plugins.module_utils._transfer import Item, Limits
+from ansible_collections.ascend.fleet.plugins.module_utils._transfer import Done, Item, Limits
 from ansible_collections.ascend.fleet.plugins.module_utils._transfer_http import Access, Client
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_bring import Delivery, Order, Outcome
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_lease import Timing
@@ -38,6 +38,7 @@ Json = Dict[str, Any]
 CA_BUNDLE = STATE_DIR + "/ca-bundle.pem"
 # The lease of a run has to be renewed well before it expires.
 RENEWALS = 3
+READ_AGAIN = "its files are to be read again"
 
 
 def handle(params: Json, check_mode: bool) -> Json:
@@ -90,7 +91,7 @@ def _look(system: System, params: Json) -> Json:
     return {
         "changed": False,
         "path": order.path,
-        "reason": _weights_bring.differs(system, order),
+        "reason": _weights_bring.differs(system, order) or (READ_AGAIN if order.full else None),
         "wanted": wanted,
         "shared": params["shared"],
         "findings": [],
@@ -100,14 +101,16 @@ def _look(system: System, params: Json) -> Json:
 def _called(system: System, params: Json, check_mode: bool) -> Json:
     order = order_of(system, params)
     try:
-        kind, _place = _weights_sources.kind_and_place(order.wish.source)
+        _weights_sources.kind_and_place(order.wish.source)
     except ValueError as error:
         raise FleetError("model-source", f"The source {order.wish.source!r} {error}.", key="source") from None
     reason = _weights_bring.differs(system, order)
+    if check_mode and order.full:
+        return _begun(system, params, order, check_mode)
     serves = params["share"] is not None and not check_mode
-    if reason is None and not serves:
+    if reason is None and not serves and not order.full:
         return _unchanged(system, order)
-    if check_mode or (reason and kind == "controller" and order.upload is None and _must_fetch(order)):
+    if check_mode or (reason and params["sent"] and order.upload is None and _must_fetch(order)):
         return _predicted(system, order, reason)
     return _begun(system, params, order)
 
@@ -123,12 +126,12 @@ def _unchanged(system: System, order: Order) -> Json:
 # Check mode -------------------------------------------------------------------------------------------------------
 
 
-def _predicted(system: System, order: Order, reason: str | None) -> Json:
+def _predicted(system: System, order: Order, reason: str | None, spoilt: Iterable[Done] = ()) -> Json:
     """What would be fetched, by asking the source for its list."""
     if reason is None:
         return _unchanged(system, order)
     listing = order.upload or _listed(system, order)
-    seeds = {one.path: one for one in _weights_manifest.files_of(_manifest(system, order))}
+    seeds = {one.path: one for one in _weights_manifest.files_of(_manifest(system, order)) if one not in spoilt}
     fetched = []
     for item in listing.items if listing else []:
         known = seeds.get(item.path)
@@ -203,12 +206,12 @@ def _lock_of(system: System, path: str) -> Lock:
     return Lock(system, _status_file(path) + ".lock")
 
 
-def _begun(system: System, params: Json, order: Order) -> Json:
+def _begun(system: System, params: Json, order: Order, check_mode: bool = False) -> Json:
     run = params["run"] or {"id": "-", "owner": "-"}
-    if params["run"]:
+    if params["run"] and not check_mode:
         _lock.claim(system, run["id"], run["owner"], run["lease_seconds"], params["take_over"])
     asked = _weights_manifest.asked(order.wish)
-    work = digest([order.path, asked, order.full, order.resolved])
+    work = digest([order.path, asked, order.full, order.resolved, check_mode])
     lock = _lock_of(system, order.path)
     file = _status_file(order.path)
     if not lock.try_acquire():
@@ -228,6 +231,9 @@ def _begun(system: System, params: Json, order: Order) -> Json:
     def job(progress: _work.Progress) -> Json:
         os.umask(0o022)
         began = time.monotonic()
+        if check_mode:
+            delivery = Delivery(system, order, board, progress)
+            return _predicted(system, order, delivery.reason(), delivery.spoilt or ())
         warnings = _shared(params["share"], board, shares)
         outcome = Delivery(system, order, board, _renewing(system, params["run"], progress)).run()
         result = _told(order, outcome, round(time.monotonic() - began, 2), warnings)

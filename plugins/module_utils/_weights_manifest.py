@@ -55,7 +55,7 @@ def read(system: System, folder: str) -> Json | None:
 
 
 def files_of(manifest: Json) -> list[Done]:
-    return [Done(one["path"], one["size"], one["sha256"], one["mtime_ns"]) for one in manifest["files"]]
+    return [Done(one["path"], one["size"], one["sha256"], one["mtime_ns"]) for one in manifest.get("files", [])]
 
 
 def lacks(system: System, folder: str, wish: Wish) -> str | None:

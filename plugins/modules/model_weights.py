@@ -188,6 +188,16 @@ options:
     description:
       - The files that the controller is going to send. Set by the action plugin.
     type: dict
+  sent:
+    description:
+      - Whether the controller sends the files instead of the source. Set by the action plugin.
+    type: bool
+    default: false
+  mirror:
+    description:
+      - Directory on the controller that holds copies of sources, as C(huggingface/ORG/NAME) and C(modelscope/ORG/NAME)
+        or, for the others, C(git/) and C(manifest/) with what follows C(://). A source that is there is not asked.
+    type: path
   resolved:
     description:
       - State of the source on the controller. Set by the action plugin.
@@ -355,6 +365,8 @@ def main() -> None:
             "wait": {"type": "float", "default": 5},
             "work": {"type": "str"},
             "upload": {"type": "dict"},
+            "sent": {"type": "bool", "default": False},
+            "mirror": {"type": "path"},
             "resolved": {"type": "str"},
             "take_over": {"type": "str"},
         },

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import posixpath
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +19,11 @@ from ansible.errors import AnsibleActionFail
 
 from ansible_collections.ascend.fleet.plugins.module_utils._document import digest
 from ansible_collections.ascend.fleet.plugins.module_utils._transfer import check_paths
-from ansible_collections.ascend.fleet.plugins.module_utils._weights_sources import files_below, selected
+from ansible_collections.ascend.fleet.plugins.module_utils._weights_sources import (
+    MANIFEST_NAME,
+    files_below,
+    selected,
+)
 
 BLOCK = 1 << 20
 
@@ -48,17 +54,36 @@ def files(place: str, include: Sequence[str], exclude: Sequence[str]) -> list[Fi
     return chosen
 
 
+def copy_in(mirror: str, kind: str, place: str) -> str | None:
+    """Where a mirror holds a source, if it does."""
+    below = place.partition("://")[2] or place
+    if kind == "manifest":
+        below = posixpath.dirname(below)
+    folder = Path(os.path.expanduser(mirror)) / kind / below
+    return str(folder) if folder.is_dir() else None
+
+
+def revision_of(copy: str) -> str | None:
+    """The revision that a copy stands for, where model_weights has made it."""
+    try:
+        manifest = json.loads((Path(copy) / MANIFEST_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    found = manifest.get("resolved") if isinstance(manifest, dict) else None
+    return str(found) if found else None
+
+
 def fingerprint(chosen: Sequence[File]) -> str:
     """Tells one state of the source from another without reading it."""
     return digest([[file.path, file.size, file.mtime] for file in chosen])
 
 
-def listing(chosen: Sequence[File]) -> dict[str, Any]:
+def listing(chosen: Sequence[File], revision: str | None) -> dict[str, Any]:
     """What the node is told: every file with its digest."""
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         digests = list(pool.map(_sha256, chosen))
     rows = [[file.path, "controller:", file.size, sha256] for file, sha256 in zip(chosen, digests, strict=True)]
-    return {"resolved": fingerprint(chosen), "items": rows}
+    return {"resolved": revision, "items": rows}
 
 
 def _sha256(file: File) -> str:

@@ -65,6 +65,7 @@ class Calls:
             "work": None,
             "upload": None,
             "resolved": None,
+            "sent": False,
             "take_over": None,
             **more,
         }
@@ -130,6 +131,22 @@ def test_looking_says_why_and_asks_nobody(call: Calls) -> None:
     call.hub.asked.clear()
     assert call(look=True, revision="v2")["reason"] == "its revision is None instead of 'v2'"
     assert call.hub.asked == []
+
+
+def test_reading_again_finds_what_hides_behind_size_and_time(call: Calls) -> None:
+    call()
+    assert call(look=True, verify="full")["reason"] == "its files are to be read again"
+    assert call(verify="full")["changed"] is call(check_mode=True, verify="full")["changed"] is False
+    file = call.path / "model-1.safetensors"
+    stat = file.stat()
+    file.write_bytes(b"x" * 1_500_000)
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    predicted = call(check_mode=True, verify="full")
+    assert predicted["reason"] == "the content of model-1.safetensors is not what was delivered"
+    assert file.read_bytes() == b"x" * 1_500_000
+    done = call(verify="full")
+    assert (done["changed"], done["source_bytes"]) == (True, predicted["source_bytes"]) == (True, 1_500_000)
+    assert call.files() == FILES
 
 
 def test_begun_work_is_followed_and_joined(call: Calls) -> None:

@@ -99,7 +99,7 @@ def test_directories_and_archives_give_the_same_files_from_any_byte_on(tmp_path:
     assert {file.path: b"".join(file.read(0)) for file in files} == FILES
     large = next(file for file in files if file.path == "sub/model.safetensors")
     assert b"".join(large.read(1_500_000)) == FILES["sub/model.safetensors"][1_500_000:]
-    listing = _weights_upload.listing(files)
+    listing = _weights_upload.listing(files, "7")
     assert {row[0]: row[2] for row in listing["items"]} == {path: len(body) for path, body in FILES.items()}
 
 
@@ -123,6 +123,24 @@ def test_an_archive_that_leads_out_is_refused(tmp_path: Path) -> None:
         tar.addfile(tarfile.TarInfo("../../etc/passwd"))
     with pytest.raises(Exception, match="outside"):
         _weights_upload.files(str(archive), [], [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "place", "below"),
+    [
+        ("huggingface", "acme/tiny", "huggingface/acme/tiny"),
+        ("git", "https://host/a/b.git", "git/host/a/b.git"),
+        ("manifest", "https://host/a/SHA256SUMS", "manifest/host/a"),
+    ],
+)
+def test_copies_of_sources_in_a_mirror(tmp_path: Path, kind: str, place: str, below: str) -> None:
+    assert _weights_upload.copy_in(str(tmp_path), kind, place) is None
+    (tmp_path / below).mkdir(parents=True)
+    copy = _weights_upload.copy_in(str(tmp_path), kind, place)
+    assert copy == str(tmp_path / below)
+    assert _weights_upload.revision_of(copy) is None
+    (tmp_path / below / ".ascend-fleet-model.json").write_text('{"resolved": "abc"}')
+    assert _weights_upload.revision_of(copy) == "abc"
 
 
 def test_what_is_neither_directory_nor_archive(tmp_path: Path) -> None:
