@@ -34,6 +34,7 @@ from ansible_collections.ascend.fleet.plugins.plugin_utils._secret_files import 
 Json = dict[str, Any]
 
 ARGUMENTS: dict[str, Any] = {"endpoints": {"type": "dict", "default": {}}}
+BY_HAND = (_bundle.LOCAL, _bundle.ON_NODE)
 OWN = Path(__file__).resolve().parents[2]
 COLLECTIONS = ("ansible.posix", "community.docker", "community.library_inventory_filtering_v1", "kubernetes.core")
 SDK = _data.ROLES / "host_prep" / "files" / "sdk-requirements.txt"
@@ -78,21 +79,24 @@ class ActionModule(ActionBase):
 
         rows: list[Json] = []
         for need, document in wanted:
-            if need["kind"] != _bundle.LOCAL:
+            if need["kind"] not in BY_HAND:
                 rows += attempt(lambda need=need, document=document: _bring(maker, need, document, settings))
         rows += attempt(lambda: maker.sdk_wheels(SDK))
         if settings["fleet_bundle_controller"]:
             rows += attempt(lambda: maker.controller_wheels(REQUIREMENTS))
             for name, folder in _collections():
                 rows += attempt(lambda name=name, folder=folder: maker.collection(name, folder))
-        for extra in settings["fleet_bundle_extra"]:
-            rows += attempt(lambda extra=extra: maker.extra(Path(os.path.expanduser(extra)).resolve()))
+        given = [(path, _bundle.EXTRA) for path in settings["fleet_bundle_extra"]]
+        given += [(path, _bundle.PACKAGES) for path in filter(None, [settings["fleet_bundle_packages"]])]
+        for path, kind in given:
+            rows += attempt(lambda path=path, kind=kind: maker.extra(Path(path).expanduser().resolve(), kind))
         if failures:
             # The manifest stays as it was; what has arrived stays as well.
             told = "; ".join(str(one["message"]).rstrip(".") for one in failures)
             return {"failed": True, "changed": False, "msg": f"The bundle is incomplete: {told}.", "findings": failures}
         maker.prune(rows)
-        beside = sorted({need["source"] for need, _document in wanted if need["kind"] == _bundle.LOCAL})
+        needs = [need for need, _document in wanted]
+        beside = {kind: sorted(need["source"] for need in needs if need["kind"] == kind) for kind in BY_HAND}
         changed = self._written(root, hosts, rows, before, beside, settings["fleet_bundle_sign"])
         files = (_bundle_files.read(root) or {"files": []})["files"]
         return {
@@ -107,7 +111,12 @@ class ActionModule(ActionBase):
 
     @staticmethod
     def _written(
-        root: Path, hosts: Sequence[str], rows: list[Json], before: Json | None, beside: list[str], key: str | None
+        root: Path,
+        hosts: Sequence[str],
+        rows: list[Json],
+        before: Json | None,
+        beside: dict[str, list[str]],
+        key: str | None,
     ) -> bool:
         known = {one["path"]: one for one in (before or {}).get("files", [])}
         files = _bundle_files.listing(root, [row["path"] for row in rows], known)

@@ -57,7 +57,9 @@ def observe(system: System, host: dict[str, Any], reader: EngineReader, units: A
         "config": _observe_config(system, want, flags, info),
     }
     if not installed:
-        observed["packages"] = _host_packages.wanted(system, platform.machine(), want.get("package_dir"))
+        observed["packages"] = _host_packages.wanted(
+            system, platform.machine(), want.get("package_dir"), want.get("packages")
+        )
         observed["os"] = _host_packages.os_release(system).get("PRETTY_NAME", "unknown")
     observed.update(_firewall(observed["config"], flags, info))
     return observed

@@ -58,15 +58,22 @@ def manager(system: System, release: dict[str, str]) -> str | None:
     return "dnf" if system.exists("/usr/bin/dnf") or system.exists("/usr/bin/yum") else None
 
 
-def wanted(system: System, architecture: str, package_dir: str | None) -> dict[str, Any] | None:
-    """What the role installs; None where nothing is known for this system."""
+def wanted(
+    system: System, architecture: str, package_dir: str | None, given: dict[str, Any] | None = None
+) -> dict[str, Any] | None:
+    """What the role installs; None where nothing is known for this system.
+
+    ``given`` are files of the controller, which come to ``package_dir`` before.
+    """
     release = os_release(system)
     name = manager(system, release)
     if name is None:
         return None
     if package_dir:
-        files = [f"{package_dir}/{file}" for file in system.listdir(package_dir) if file.endswith(SUFFIXES[name])]
-        return {"manager": name, "packages": files, "companions": [], "offline": True}
+        names = given["files"] if given else system.listdir(package_dir)
+        files = [f"{package_dir}/{file}" for file in names if file.endswith(SUFFIXES[name])]
+        offline = {"manager": name, "packages": files, "companions": [], "offline": True}
+        return dict(offline, source=given["source"]) if given else offline
     known = package_set(release)
     if known is None:
         return None

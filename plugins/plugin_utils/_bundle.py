@@ -12,7 +12,7 @@ import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.ascend.fleet.plugins.module_utils._document import digest
+from ansible_collections.ascend.fleet.plugins.module_utils._document import STATE_DIR, digest
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_sources import kind_and_place
 from ansible_collections.ascend.fleet.plugins.plugin_utils._models import name_of
 
@@ -21,8 +21,11 @@ Json = dict[str, Any]
 SCHEMA = 1
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.json.asc"
-IMAGE, MODEL, FILE, GIT, LOCAL = "image", "model", "file", "git", "local"
-WHEELS, COLLECTIONS, EXTRA = "wheels", "collections", "extra"
+IMAGE, MODEL, FILE, GIT = "image", "model", "file", "git"
+# Needed, and brought by people: files of the controller, files of the nodes.
+LOCAL, ON_NODE = "local", "node"
+WHEELS, COLLECTIONS, PACKAGES, EXTRA = "wheels", "collections", "packages", "extra"
+PACKAGES_ON_NODE = f"{STATE_DIR}/packages"
 # Sources of models that need no way out.
 PRESENT = ("node", "host", "controller")
 
@@ -44,6 +47,8 @@ def needs(document: Mapping[str, Any], arch: str) -> Iterator[Json]:
             yield {"kind": LOCAL, "source": where}
         elif kind not in PRESENT:
             yield model_identity(row)
+    for row in document["artefacts"].get("packages") or []:
+        yield {"kind": ON_NODE, "source": row["src"]}
     for bake in document["bakes"]:
         yield from _of_inputs(bake["inputs"])
 
@@ -102,6 +107,19 @@ class Bundle:
         self._check = check
         self._lacking: list[str] = []
         self._known = {key(row["need"]): row for row in manifest["artefacts"] if row.get("need")}
+
+    def host(self, host: Json) -> Json:
+        """Where the bundle has packages of the engine, nodes without one install it from them."""
+        held = next((row for row in self.manifest["artefacts"] if row["kind"] == PACKAGES), None)
+        if held is None or host["engine"]["package_dir"]:
+            return host
+        files = files_of(self.manifest, held["path"])
+        wrong = self._check(files)
+        if wrong:
+            self._lacking.append(f"has no usable packages of the engine: {wrong}")
+        names = [posixpath.basename(one["path"]) for one in files]
+        given = {"source": posixpath.join(self.root, held["path"]), "files": names}
+        return {**host, "engine": {**host["engine"], "package_dir": PACKAGES_ON_NODE, "packages": given}}
 
     def images(self, rows: Iterable[Json], arch: str) -> list[Json]:
         found = []

@@ -18,6 +18,7 @@ TITLES = {
     _bundle.FILE: "Files",
     _bundle.WHEELS: "Python packages",
     _bundle.COLLECTIONS: "Collections",
+    _bundle.PACKAGES: "Packages of the operating system",
     _bundle.EXTRA: "Further files",
 }
 USE = """
@@ -35,7 +36,7 @@ A signature for cosign instead, made where the key is and not made by the playbo
 """
 
 
-def render(manifest: Mapping[str, Any], beside: Sequence[str]) -> str:
+def render(manifest: Mapping[str, Any], beside: Mapping[str, Sequence[str]]) -> str:
     lines = [f"# Bundle for {', '.join(manifest['hosts'])}", ""]
     total = sum(one["size"] for one in manifest["files"])
     lines += [
@@ -48,7 +49,7 @@ def render(manifest: Mapping[str, Any], beside: Sequence[str]) -> str:
             lines += [f"## {title}", "", "| what | path | size |", "|---|---|---|"]
             lines += [f"| {_what(row)} | `{row['path']}` | {_size(manifest, row)} |" for row in rows]
             lines.append("")
-    lines += _beside(beside)
+    lines += _beside(manifest, beside)
     return "\n".join(lines) + USE
 
 
@@ -62,11 +63,14 @@ def _size(manifest: Mapping[str, Any], row: Mapping[str, Any]) -> str:
     return human(sum(one["size"] for one in _bundle.files_of(manifest, row["path"])))
 
 
-def _beside(paths: Sequence[str]) -> Iterator[str]:
+def _beside(manifest: Mapping[str, Any], beside: Mapping[str, Sequence[str]]) -> Iterator[str]:
     yield "## Not in this bundle"
     yield ""
-    yield "- Packages of the operating system: nodes have an engine, or its packages in `fleet_docker_package_dir`."
+    if not any(row["kind"] == _bundle.PACKAGES for row in manifest["artefacts"]):
+        yield "- Packages of the operating system: nodes have an engine already, or get one by `fleet_bundle_packages`."
     yield "- Packages that pip installs while an image is baked: give a folder of wheels in the entry."
-    for path in paths:
+    for path in beside[_bundle.LOCAL]:
         yield f"- `{path}`, a file of the controller: it travels with the inventory that names it."
+    for path in beside[_bundle.ON_NODE]:
+        yield f"- `{path}`, the vendor's package on the nodes: put it there by hand."
     yield ""

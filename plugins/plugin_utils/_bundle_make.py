@@ -195,23 +195,26 @@ class Maker:
             next(Path(scratch).glob("*.tar.gz")).rename(target)
         stamp.write_text(now, encoding="utf-8")
 
-    def extra(self, source: Path) -> Json:
+    def extra(self, source: Path, kind: str = _bundle.EXTRA) -> Json:
         """A file or directory of the operator, linked where the file system allows."""
-        path = f"extra/{source.name}"
+        if not source.exists():
+            message = f"{source} is not on the controller."
+            raise FleetError("bundle-incomplete", message, f"Correct fleet_bundle_{kind}.", value=str(source))
+        path = f"{kind}/{source.name}"
         target = self.root / path
         if source.is_dir():
             for one in (one for one in source.rglob("*") if one.is_file()):
                 _link(one, target / one.relative_to(source))
         else:
             _link(source, target)
-        return {"kind": _bundle.EXTRA, "need": None, "path": path, "source": str(source)}
+        return {"kind": kind, "need": None, "path": path, "source": str(source)}
 
     # ----------------------------------------------------------------------------------------
 
     def prune(self, rows: Sequence[Json]) -> None:
         """Take out what no document needs any more."""
         wanted = {row["path"] for row in rows}
-        for kind in ("images", "models", "git", "files"):
+        for kind in ("images", "models", "git", "files", _bundle.PACKAGES, _bundle.EXTRA):
             for one in (self.root / kind).glob("*"):
                 if f"{kind}/{one.name}" in wanted:
                     continue

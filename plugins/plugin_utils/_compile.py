@@ -432,16 +432,14 @@ class _Compiler:
         bundle: Bundle | None = settings["fleet_bundle"] or None
         bakes = self._bakes(kept, settings["fleet_registry"], bundle)
         jobs = [service for service in services if _is_job(service)]
+        waits = _waits(service for service in kept if not _is_job(service))
+        of_host = _host_settings.host_part(
+            settings, needs_npus, self._ca_bundle(settings), self._no_proxy(settings), waits
+        )
         document = {
             "schema": SCHEMA,
             "node": host,
-            "host": _host_settings.host_part(
-                settings,
-                needs_npus,
-                self._ca_bundle(settings),
-                self._no_proxy(settings),
-                _waits(service for service in kept if not _is_job(service)),
-            ),
+            "host": bundle.host(of_host) if bundle else of_host,
             "artefacts": self._from_bundle(host, bundle, self._artefacts(host, kept, settings), settings),
             "bakes": bakes,
             "services": [_service(s, predicted[s.values["name"]]) for s in services if not _is_job(s)],

@@ -14,13 +14,37 @@ from typing import Any
 import pytest
 
 from tests.doubles.hub_server import HubServer
-from tests.fleet.conftest import Ground, answer, docker, exists, inspect
+from tests.fleet.conftest import Ground, answer, bring_up, docker, exists, inspect
+from tests.simfleet.fleet import Fleet
+from tests.simfleet.spec import NodeSpec
 
 pytestmark = pytest.mark.fleet
 
 REPO = "acme/tiny"
 FILES = {"config.json": b'{"a": 1}', "a.safetensors": bytes(300_000), "README.md": b"read me"}
+ENGINE = ("docker.io", "iptables")
 USER = "ops@example.com"
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Fleet]:
+    """n1 for the registry's sake, and n2, which has no engine yet."""
+    fleet = bring_up("bundle", [NodeSpec("n1"), NodeSpec("n2", docker=False)])
+    yield fleet
+    fleet.down()
+
+
+@pytest.fixture
+def packages(ground: Ground) -> Path:
+    """The packages of the engine and all they need, as somebody downloads them on a server of the same system."""
+    node, folder = ground.node("n2"), ground.folder / "debs"
+    node.exec("apt-get", "update", "--quiet=2")
+    node.exec("apt-get", "install", "--quiet=2", "--yes", "--no-install-recommends", "--download-only", *ENGINE)
+    folder.mkdir()
+    for name in str(node.exec("sh", "-c", "cd /var/cache/apt/archives; echo *.deb").out).split():
+        (folder / name).write_bytes(node.read(f"/var/cache/apt/archives/{name}"))
+    node.exec("sh", "-c", "rm -rf /var/cache/apt/archives/*.deb /var/lib/apt/lists/*")
+    return folder
 
 
 @pytest.fixture
@@ -48,7 +72,9 @@ def cut_off(ground: Ground) -> Iterator[None]:
     node.exec("ip", "route", "add", "default", "via", gateway)
 
 
-def test_a_site_runs_from_a_bundle_without_any_way_out(ground: Ground, keyring: Path, request: Any) -> None:
+def test_a_site_runs_from_a_bundle_without_any_way_out(
+    ground: Ground, keyring: Path, packages: Path, request: Any
+) -> None:
     node, folder = ground.node("n2"), ground.folder / "bundle"
     path = "/srv/models/tiny"
     web = ground.service("web", port=8000, model={"path": path, "source": f"huggingface:{REPO}", "exclude": ["*.md"]})
@@ -60,6 +86,7 @@ def test_a_site_runs_from_a_bundle_without_any_way_out(ground: Ground, keyring: 
         "fleet_bundle_dir": str(folder),
         "fleet_bundle_arch": "x86_64",
         "fleet_bundle_controller": False,
+        "fleet_bundle_packages": str(packages),
     }
     with HubServer({REPO: FILES}) as hub:
         online = {**variables, "model_weights_endpoints": {"huggingface": hub.url}, "fleet_bundle_sign": USER}
@@ -70,7 +97,6 @@ def test_a_site_runs_from_a_bundle_without_any_way_out(ground: Ground, keyring: 
         assert (again.rc, again.changed) == (0, {"n2": 0}), again.out
         assert "0.00 Bytes of it fetched now, signed" in again.out
         assert hub.bytes_sent == sent
-    assert docker(node, "images", "--quiet") == ""
     assert f"image {ground.image} for x86_64" in (folder / "INDEX.md").read_text()
     assert "cosign sign-blob" in (folder / "INDEX.md").read_text()
     subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=folder, check=True)
@@ -81,6 +107,7 @@ def test_a_site_runs_from_a_bundle_without_any_way_out(ground: Ground, keyring: 
     offline = {**variables, "fleet_bundle": str(folder), "fleet_bundle_key": str(keyring)}
     first = ground.run("site", "--limit", "n2", **offline)
     assert first.rc == 0, first.out
+    assert docker(node, "version", "--format", "{{.Server.Os}}") == "linux"
     assert answer(node, 8000) == "web"
     assert inspect(node, "web")["Config"]["Image"] == ground.image
     assert exists(node, f"{path}/a.safetensors")

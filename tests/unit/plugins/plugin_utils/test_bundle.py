@@ -132,6 +132,23 @@ def test_what_a_kind_installs_comes_from_the_bundle_too():
     assert found["pip"] == INPUTS["pip"]
 
 
+def test_nodes_without_an_engine_install_the_bundles_packages():
+    files = [
+        {"path": "packages/debs/a.deb", "size": 1, "sha256": SHA},
+        {"path": "images/x.tar", "size": 1, "sha256": SHA},
+    ]
+    rows = [{"kind": "packages", "need": None, "path": "packages/debs"}]
+    held = Bundle("/b", {"artefacts": rows, "files": files}, lambda files: None)
+    engine = held.host({"engine": {"package_dir": None}})["engine"]
+    assert engine["package_dir"] == "/var/lib/ascend-fleet/packages"
+    assert engine["packages"] == {"source": "/b/packages/debs", "files": ["a.deb"]}
+    own = {"engine": {"package_dir": "/srv/own"}}
+    assert held.host(own) == own
+    damaged = Bundle("/b", {"artefacts": rows, "files": files}, lambda files: "a.deb is missing")
+    damaged.host({"engine": {"package_dir": None}})
+    assert damaged.taken() == ["has no usable packages of the engine: a.deb is missing"]
+
+
 def test_a_damaged_artefact_is_as_good_as_none():
     need = {"kind": "image", "reference": "reg:5000/web:1", "digest": None, "arch": "aarch64"}
     held = bundle(need, wrong="x.tar is missing")
@@ -299,8 +316,19 @@ def test_the_index_says_what_is_in_it_what_is_not_and_how_to_go_on():
     path = _bundle.place(need)
     row = {"kind": "image", "need": need, "path": path}
     files = [{"path": path, "size": 3_000_000, "sha256": SHA}]
-    page = _bundle_index.render({"hosts": ["n1"], "artefacts": [row], "files": files}, ["/srv/near.json"])
-    for text in ("image reg:5000/web:1 for aarch64", f"`{path}`", "3 MB", "/srv/near.json", "cosign sign-blob"):
+    page = _bundle_index.render(
+        {"hosts": ["n1"], "artefacts": [row], "files": files},
+        {"local": ["/srv/near.json"], "node": ["/srv/Ascend*.zip"]},
+    )
+    assert "fleet_bundle_packages" in page
+    for text in (
+        "image reg:5000/web:1 for aarch64",
+        f"`{path}`",
+        "3 MB",
+        "/srv/near.json",
+        "/srv/Ascend*.zip",
+        "cosign sign-blob",
+    ):
         assert text in page
 
 
