@@ -20,6 +20,7 @@ pytestmark = pytest.mark.fleet
 PACKAGES = ("install_packages", "docker.service")
 SYSCTL = "/etc/sysctl.d/99-zz-ascend-fleet.conf"
 BLOCK = "/usr/local/lib/ascend-fleet/metadata-block"
+OWN_FOLDERS = ("/usr/local/lib/ascend-fleet", "/etc/ascend-fleet")
 BLOCK_UNIT = "/etc/systemd/system/ascend-fleet-metadata-block.service"
 
 
@@ -183,7 +184,7 @@ def test_teardown_removes_ours_and_nothing_else(life: Ground, torn_down: Outcome
     for name in ("n1", "n2"):
         node = life.node(name)
         assert containers(node) == {"foreign"}
-        assert not any(exists(node, path) for path in (SYSCTL, BLOCK, BLOCK_UNIT))
+        assert not any(exists(node, path) for path in (SYSCTL, BLOCK, BLOCK_UNIT, *OWN_FOLDERS))
         assert "169.254.169.254" not in node.exec("iptables-save").out
         assert node.exec("systemctl", "is-active", "docker.service").out.strip() == "active"
     assert exists(life.node(), "/etc/sysctl.d/50-theirs.conf")

@@ -21,12 +21,14 @@ pytestmark = pytest.mark.fleet
 LOCK = "/var/lib/ascend-fleet/lock"
 STATUS = "/var/lib/ascend-fleet/status/work.json"
 # Longer than the module waits before it leaves the work running in the background.
-LOADING = 25
+LOADING = 12
+# Long enough for another run to get as far as the work.
+LOADING_FOR_ANOTHER = 25
 
 
-def slow(ground: Ground, **keys: Any) -> dict[str, Any]:
+def slow(ground: Ground, seconds: int, **keys: Any) -> dict[str, Any]:
     """A service that takes its time before it answers, as a model does that is loaded."""
-    serve = f"sleep {LOADING}; echo slow > /tmp/index.html && exec httpd -f -p 80 -h /tmp"
+    serve = f"sleep {seconds}; echo slow > /tmp/index.html && exec httpd -f -p 80 -h /tmp"
     return ground.service("slow", command=[serve], port=8080, **keys)
 
 
@@ -48,16 +50,19 @@ def loads(node: Node) -> bool:
 
 
 @pytest.fixture
-def entries(ground: Ground) -> dict[str, Any]:
-    return {"fleet_services": [slow(ground, nodes="n1")]}
+def seconds(request: pytest.FixtureRequest) -> int:
+    return int(getattr(request, "param", LOADING))
+
+
+@pytest.fixture
+def entries(ground: Ground, seconds: int) -> dict[str, Any]:
+    return {"fleet_services": [slow(ground, seconds, nodes="n1")]}
 
 
 @pytest.fixture
 def loading(ground: Ground, entries: dict[str, Any]) -> Iterator[subprocess.Popen[str]]:
     """A run that has started the service and waits for it."""
     node = ground.node("n1")
-    prepared = ground.run("prepare", "--limit", "n1")
-    assert prepared.rc == 0, prepared.out
     node.exec("rm", "-f", STATUS)
     run = ground.start("site", "--limit", "n1", **entries)
     until(lambda: loads(node))
@@ -67,6 +72,7 @@ def loading(ground: Ground, entries: dict[str, Any]) -> Iterator[subprocess.Pope
     until(lambda: node.exec("flock", "--nonblock", LOCK, "true", check=False).rc == 0)
 
 
+@pytest.mark.parametrize("seconds", [LOADING_FOR_ANOTHER], indirect=True)
 def test_a_killed_run_leaves_the_work_going_and_the_next_one_joins_it(
     ground: Ground, entries: dict[str, Any], loading: subprocess.Popen[str]
 ) -> None:
@@ -108,10 +114,11 @@ def test_a_killed_worker_is_named_and_the_next_run_mends_what_it_left(
     assert inspect(node, "slow")["HostConfig"]["RestartPolicy"]["Name"] == "always"
 
 
+@pytest.mark.parametrize("seconds", [LOADING_FOR_ANOTHER], indirect=True)
 def test_a_second_run_is_told_who_holds_the_node(ground: Ground, loading: subprocess.Popen[str]) -> None:
     node = ground.node("n1")
     holder = status(node)["run"]["id"]
-    other = {"fleet_services": [slow(ground, nodes="n1", env={"OTHER": "1"})]}
+    other = {"fleet_services": [slow(ground, LOADING, nodes="n1", env={"OTHER": "1"})]}
     refused = ground.run("deploy", "--limit", "n1", **other)
     assert refused.verdict["ok"] is False
     # The lock is held while the node is worked on, the lease until the run ends.

@@ -53,7 +53,7 @@ def test_foreign_container_keeps_its_cards_until_it_is_released(ground: Ground) 
     node = ground.node("n2")
     devices = [part for card in range(4) for part in ("--device", f"/dev/davinci{card}")]
     assert ground.run("stage", "--limit", "n2", **services(ground, "web")).rc == 0
-    docker(node, "run", "--detach", "--name", "theirs", *devices, ground.image, "sleep", "1000")
+    docker(node, "run", "--detach", "--init", "--name", "theirs", *devices, ground.image, "sleep", "1000")
     refused = ground.run("site", "--limit", "n2", **services(ground, "web", npus=1))
     assert refused.rc != 0
     assert any("theirs" in item["message"] for item in refused.verdict["failures"])
