@@ -207,22 +207,25 @@ def test_a_server_that_dies_on_a_shared_folder_is_succeeded(weights: Weights) ->
     assert hub.bytes_sent < 2 * TOTAL
 
 
-def test_a_directory_of_the_controller_goes_over_once_and_continues(weights: Weights, tmp_path: Path) -> None:
-    folder = tmp_path / "mine"
-    folder.mkdir()
-    for path, body in FILES.items():
-        (folder / path).write_bytes(body)
-    models = [{"source": f"controller:{folder}"}]
-    run = weights.begin(model_weights_models=models)
+def test_directories_of_the_controller_go_over_once_and_continue(weights: Weights, tmp_path: Path) -> None:
+    """One is named as the source, the other stands for a hub that need not be reached."""
+    for folder in (tmp_path / "mine", tmp_path / "mirror" / "huggingface" / REPO):
+        folder.mkdir(parents=True)
+        for path, body in FILES.items():
+            (folder / path).write_bytes(body)
+    models = [{"source": f"controller:{tmp_path}/mine"}, *model()]
+    variables = {"model_weights_models": models, "model_weights_mirror": str(tmp_path / "mirror")}
+    run = weights.begin(**variables)
     first = weights.node("n1")
     parts = f"ls {WORK}/models/.mine.ascend-fleet/parts {WORK}/models/.mine.ascend-fleet/tree 2>/dev/null | grep -c ."
     until(lambda: int(first.exec("sh", "-c", parts, check=False).out or 0) > 2)
     run.send_signal(signal.SIGKILL)
     run.wait()
-    done = weights.bring(model_weights_models=models)
+    done = weights.bring(**variables)
     assert done.rc == 0, done.out
-    assert all(content(node, f"{WORK}/models/mine") == digests(weights.hub) for node in weights.fleet.nodes)
-    assert weights.hub.bytes_sent == 0
+    for name in ("mine", "tiny"):
+        assert all(content(node, f"{WORK}/models/{name}") == digests(weights.hub) for node in weights.fleet.nodes)
+    assert weights.hub.asked == []
 
 
 def test_a_gated_model_is_refused_in_one_sentence_and_nothing_is_left(weights: Weights) -> None:
