@@ -44,9 +44,9 @@ class ActionModule(ActionBase):
         if args.get("run"):
             args["run"] = {key: args["run"][key] for key in RUN_KEYS if key in args["run"]}
         host = str(task_vars.get("inventory_hostname", self._task.name))
+        files = self._files(args)
         if boolean(args.get("look", False)):
             return self._patiently(args, task_vars)
-        files = self._files(args)
         args["sent"] = bool(files)
         result = self._patiently(args, task_vars)
         if files and "pending" not in result and result.get("changed") and not args.get("work"):
@@ -70,8 +70,7 @@ class ActionModule(ActionBase):
     def _files(self, args: dict[str, Any]) -> list[_weights_upload.File]:
         """What this node is to get from the controller itself."""
         mirror = args.pop("mirror", None)
-        if (args.get("share") or {}).get("peers"):
-            return []
+        others = (args.get("share") or {}).get("peers")
         try:
             kind, place = kind_and_place(str(args.get("source")))
         except ValueError:
@@ -80,8 +79,8 @@ class ActionModule(ActionBase):
         if kind == "controller":
             files = _weights_upload.files(place, *patterns)
             args["resolved"] = _weights_upload.fingerprint(files)
-            return files
-        copy = _weights_upload.copy_in(str(mirror), kind, place) if mirror else None
+            return [] if others else files
+        copy = _weights_upload.copy_in(str(mirror), kind, place) if mirror and not others else None
         if copy is None:
             return []
         self._revision = _weights_upload.revision_of(copy)
