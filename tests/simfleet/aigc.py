@@ -29,19 +29,23 @@ ROOT = Path(__file__).resolve().parents[2]
 INVENTORY = ROOT / "inventories" / "aigc"
 REPORT = ROOT / "fleet-report"
 # What is pushed into the fleet's registry before the playbook runs.
-IMAGES = ("diffusers",)
+IMAGES = ("diffusers", "comfyui-base")
+# Packages on the storage that the servers share.
+PACKAGES = "/mnt/sfs_turbo/packages"
 _CHANGED = re.compile(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)", re.MULTILINE)
 
 
 def main() -> None:
     """Start the fleet, run the playbook twice, show what was made."""
     _image, pipelines = artefacts.diffusers(ensure_engine())
-    mounts = {str(pipelines): SHARED}
+    kit = artefacts.comfyui_kit()
+    mounts = {str(pipelines): SHARED, str(kit): PACKAGES}
+    more = {"sim_packages": PACKAGES, "sim_comfyui": str(kit), "sim_wheels": str(artefacts.comfyui_wheels())}
     fleet = Fleet(NAME, [NodeSpec("n1", mounts=mounts), NodeSpec("n2", mounts=mounts)]).up()
     try:
         for name in IMAGES:
             fleet.publish(name)
-        inventory.write(fleet, INVENTORY / "hosts.yml")
+        inventory.write(fleet, INVENTORY / "hosts.yml", more)
         _play("Run ansible-playbook site.yml -i inventories/aigc")
         made = sorted((REPORT / _verdict()["run_id"] / "jobs").glob("*/*/*"))
         again = _play("Run it again: all of it is done")

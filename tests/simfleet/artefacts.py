@@ -17,6 +17,7 @@ from typing import IO
 
 import docker
 
+from ..doubles import comfyui_tree
 from . import builder, cache, images, machine, oci
 from .errors import SimError
 from .node import read_archived
@@ -135,6 +136,19 @@ def comfyui_base(client: docker.DockerClient) -> Path:
                 oci.write(partial, [*opened, oci.tar_of(entries)], config)
 
     return cache.kept(cache.root() / "images" / f"comfyui-base-{made_from}", make)
+
+
+def comfyui_kit() -> Path:
+    """A folder with the zip of the double's tag, and beside it the vendor's package as it is unpacked on a node."""
+    made_from = cache.digest(cache.tree_digest(comfyui_tree.TREE), Path(comfyui_tree.__file__).read_bytes())
+
+    def make(partial: Path) -> None:
+        partial.mkdir()
+        comfyui_tree.archive(partial / f"{comfyui_tree.FOLDER}.zip")
+        package = comfyui_tree.package(partial / "AscendCloud")
+        (package / ".ascend-package.json").write_text(f'{{"double": "{made_from}"}}\n', encoding="utf-8")
+
+    return cache.kept(cache.root() / "models" / f"comfyui-{made_from}", make)
 
 
 def comfyui_wheels() -> Path:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from .fleet import Fleet
 from .spec import SHARED, NodeSpec
 
 
-def render(fleet: Fleet) -> str:
+def render(fleet: Fleet, more: Mapping[str, str] | None = None) -> str:
     """YAML with every server in group `fleet`; ssh checks the servers' keys."""
     ssh = f"-o UserKnownHostsFile={fleet.known_hosts} -o StrictHostKeyChecking=yes"
     document: dict[str, Any] = {
@@ -29,6 +30,7 @@ def render(fleet: Fleet) -> str:
                 "sim_fleet": fleet.name,
                 "sim_registry": fleet.registry_address,
                 "sim_models": SHARED,
+                **(more or {}),
             },
             "children": {"fleet": {"hosts": {spec.name: _host(fleet, spec) for spec in fleet.specs}}},
         }
@@ -48,11 +50,11 @@ def _host(fleet: Fleet, spec: NodeSpec) -> dict[str, Any]:
     return values
 
 
-def write(fleet: Fleet, path: Path) -> None:
-    """The inventory as a file, replaced in one go."""
+def write(fleet: Fleet, path: Path, more: Mapping[str, str] | None = None) -> None:
+    """The inventory as a file, replaced in one go; with `more` variables."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(render(fleet), encoding="utf-8")
+    partial.write_text(render(fleet, more), encoding="utf-8")
     partial.replace(path)
 
 
