@@ -183,8 +183,10 @@ class _Queue:
 
     def _remove(self, name: str) -> None:
         with contextlib.suppress(FleetError):
-            # One that is gone already, or an engine that is: the next run finds it by its label.
-            self.tools.client.remove(name)
+            # Whatever stays because the engine is gone is found by its label; what has none is not ours.
+            container = self.tools.reader.inspect(name)
+            if container is not None and _node_jobs.is_job(container):
+                self.tools.client.remove(name)
 
     def _free(self, cards: list[int]) -> None:
         if cards:
@@ -277,8 +279,6 @@ def _started(tools: Tools, job: Json, cards: list[int], ground: _job_queue.Groun
     _write_inputs(system, job)
     for secret in job["container"]["secret_files"]:
         _node_secrets.write(system, {"target": _node_secrets.path_of(secret["id"])}, tools.secrets)
-    with contextlib.suppress(FleetError):
-        tools.client.remove(name)
     tools.client.create(name, create_body(spec, tools.run_id))
     owner = image_owner(tools.reader, name, spec)
     os.chown(system.path(folder), owner, -1)
