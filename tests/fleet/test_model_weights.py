@@ -142,15 +142,15 @@ def model(**keys: Any) -> list[dict[str, Any]]:
     return [{"source": f"huggingface:{REPO}", **keys}]
 
 
-def test_the_site_brings_a_model_once_for_all_and_drift_sees_what_is_missing(weights: Weights) -> None:
+def test_stage_brings_a_model_once_for_all_and_drift_sees_what_is_missing(weights: Weights) -> None:
     hub, path = weights.hub, f"{WORK}/models/tiny"
     entry = weights.service("web", port=8080, model={"source": f"huggingface:{REPO}"})
     variables = weights.common(fleet_services=[entry])
-    checked = weights.run("site", "--check", **variables)
+    checked = weights.run("stage", "--check", **variables)
     assert checked.rc == 0, checked.out
     assert hub.bytes_sent == 0
     assert [act["target"] for act in checked.record("preflight", "n1")["plan"] if act["scope"] == "models"] == [path]
-    first = weights.run("site", **variables)
+    first = weights.run("stage", **variables)
     assert first.rc == 0, first.out
     assert all(content(node, path) == digests(hub) for node in weights.fleet.nodes)
     assert hub.bytes_sent == TOTAL
@@ -158,7 +158,7 @@ def test_the_site_brings_a_model_once_for_all_and_drift_sees_what_is_missing(wei
     drift = weights.run("drift", **variables)
     assert ("n1", "drift") in drift.failed_checks()
     assert "model-1.safetensors is missing" in drift.out
-    mended = weights.run("site", **variables)
+    mended = weights.run("stage", **variables)
     assert mended.rc == 0, mended.out
     assert (mended.changed["n2"], mended.changed["n3"]) == (0, 0)
     assert content(weights.node("n1"), path) == digests(hub)
@@ -193,6 +193,7 @@ def test_on_a_shared_folder_one_server_downloads(weights: Weights) -> None:
     assert content(weights.node("n3"), f"{SHARED}/tiny") == digests(hub)
 
 
+@pytest.mark.exhaustive
 def test_a_server_that_dies_on_a_shared_folder_is_succeeded(weights: Weights) -> None:
     hub = weights.hub
     hub.faults.bytes_per_second = 2_000_000
@@ -228,6 +229,7 @@ def test_directories_of_the_controller_go_over_once_and_continue(weights: Weight
     assert weights.hub.asked == []
 
 
+@pytest.mark.exhaustive
 def test_a_gated_model_is_refused_in_one_sentence_and_nothing_is_left(weights: Weights) -> None:
     weights.hub.faults.gated = True
     entry = weights.service("web", port=8080, model={"source": f"huggingface:{REPO}"})

@@ -136,6 +136,14 @@ STEPS = (
         "bench", "bench", "cost of drift and of a converged site", ("python", "-m", "tests.bench"), FLEET, timeout=3600
     ),
     Step(
+        "bench-weights",
+        "bench",
+        "a small model to three servers: copies that leave the source",
+        ("python", "-m", "tests.bench.weights", "--megabytes", "200"),
+        FLEET,
+        timeout=1200,
+    ),
+    Step(
         "kube-build", "kube-build", "kube-apiserver, once per machine", script("-m", "tests.kube.build"), timeout=3600
     ),
     Step(
