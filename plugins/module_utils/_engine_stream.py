@@ -61,11 +61,12 @@ def stream(
         connection.close()
 
 
-def order(reader: EngineReader, method: str, path: str, what: str) -> None:
+def order(reader: EngineReader, method: str, path: str, what: str, body: dict[str, Any] | None = None) -> None:
     """A request whose answer holds nothing of interest."""
     connection = UnixConnection(reader.socket_path, reader.timeout)
     try:
-        connection.request(method, path)
+        headers = {"Content-Type": "application/json"} if body else {}
+        connection.request(method, path, json.dumps(body) if body else None, headers)
         response = connection.getresponse()
         told = response.read()
     except (OSError, http.client.HTTPException) as error:

@@ -78,6 +78,15 @@ class Content(NamedTuple):
     config: str | None = None
 
 
+class Manifest(NamedTuple):
+    """A manifest or an index as the registry gives it."""
+
+    digest: str
+    media_type: str
+    body: bytes
+    blobs: list[Json]
+
+
 class RegistryError(FleetError):
     """A registry that does not give what it is asked for; ``check`` tells why."""
 
@@ -115,6 +124,35 @@ class Registry:
             return Content(digest, digest, platforms)
         inner, manifest = self._document(reference, chosen["digest"])
         return self._single(reference, digest, manifest, inner)._replace(platforms=platforms)
+
+    def tree(self, reference: Reference) -> list[str]:
+        """The names of all manifests behind a reference, an index last."""
+        top = str(reference.digest or reference.tag)
+        document, _digest = self._document(reference, top)
+        return [*(row["digest"] for row in document.get("manifests") or []), top]
+
+    def manifest(self, reference: Reference, name: str) -> Manifest:
+        body, headers = self._manifest("GET", reference, name)
+        if name.startswith("sha256:"):
+            self._verified(body, name, reference)
+        document = self._parsed(body, reference)
+        media_type = str(document.get("mediaType") or headers.get("Content-Type"))
+        config = [document["config"]] if document.get("config") else []
+        return Manifest(_sha256(body), media_type, body, [*(document.get("layers") or []), *config])
+
+    def blob(self, reference: Reference, digest: str) -> Any:
+        """The content of a blob as a stream; whoever reads it checks it."""
+        repository = self.access.repository(reference)
+        address = f"{self.base}/v2/{repository}/blobs/{digest}"
+        request = urllib.request.Request(address)
+        if self._tokens.get(repository):
+            request.add_header("Authorization", self._tokens[repository])
+        try:
+            if self._opener is None:
+                self._opener = _opener(self.access)
+            return self._opener.open(request, timeout=60)
+        except (OSError, http.client.HTTPException) as error:
+            raise self._error("registry-unreachable", reference, f"does not give {digest} ({reason(error)})") from error
 
     def token(self, reference: Reference) -> str | None:
         """The Authorization header that reading this repository takes; None where it takes none."""

@@ -26,9 +26,14 @@ class Sources(NamedTuple):
     files: Json | None = None
     proxy: Json | None = None
     network: Callable[[], Network] = Network
+    peer: str | None = None
+    """Address of a registry on another node that has what the fleet needs."""
 
     def origins(self, reference: Reference) -> Iterator[tuple[Registry, bool]]:
         """Registries that may have the image, the one to ask first first, and whether it is a mirror."""
+        if self.peer:
+            whole = peer_repository(reference)
+            yield Registry(Access(self.peer, whole[: -len(reference.repository) - 1], insecure=True)), True
         mirror = (self.rows.get(reference.host) or {}).get("mirror")
         if mirror:
             host, _slash, prefix = mirror.partition("/")
@@ -63,3 +68,8 @@ class Sources(NamedTuple):
             (*self.authorities, *([own] if own else [])),
             self.proxy or network.proxy,
         )
+
+
+def peer_repository(reference: Reference) -> str:
+    """Where a peer registry keeps an image; a port may not stand in the name of a repository."""
+    return f"{reference.host.replace(':', '-').lower()}/{reference.repository}"

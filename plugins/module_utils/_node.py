@@ -67,7 +67,9 @@ class Node:
         self.host = dict(_host.removed(host) if self.removing else host, files=params["files"] or {})
         self.reader = EngineReader(self.host["engine"]["socket"])
         artefacts: Json = self.document["artefacts"]
-        self.images = ImageScope(system, artefacts, self.host, params.get("logins") or [], self.reader)
+        self.images = ImageScope(
+            system, artefacts, self.host, params.get("logins") or [], self.reader, params.get("peer")
+        )
         bakes: list[Json] = [] if self.removing else self.document["bakes"]
         self.bakes = BakeScope(system, bakes, self.reader, self.images.reaching, params)
 

@@ -39,14 +39,22 @@ NOTHING = AboutImages([], [], [])
 
 
 class ImageScope:
-    def __init__(self, system: System, artefacts: Json, host: Json, logins: list[Json], reader: EngineReader) -> None:
+    def __init__(
+        self,
+        system: System,
+        artefacts: Json,
+        host: Json,
+        logins: list[Json],
+        reader: EngineReader,
+        peer: str | None = None,
+    ) -> None:
         self._system = system
         self._reader = reader
         self._files: Json = host["files"]
         self._images: list[Json] = artefacts["images"]
         self._registries: list[Json] = artefacts.get("registries") or []
         self._store: Json = artefacts.get("image_store") or {}
-        self.sources = _sources(self._registries, host, logins)
+        self.sources = _sources(self._registries, host, logins)._replace(peer=peer)
         self._seconds: dict[str, float] = {}
 
     @property

@@ -164,6 +164,10 @@ options:
         description: Password or key.
         type: str
         required: true
+  peer:
+    description:
+      - Host and port of a registry on another node that is asked for images first.
+    type: str
   take_over:
     description:
       - Id of a run whose lease may be taken over because its process has ended. Set by the action plugin.
@@ -329,6 +333,7 @@ def main() -> None:
             "files": {"type": "dict"},
             "proxy": {"type": "dict", "no_log": True, "options": {"http": {"type": "str"}, "https": {"type": "str"}}},
             "logins": {"type": "list", "elements": "dict", "default": [], "options": LOGIN_OPTIONS},
+            "peer": {"type": "str"},
             "take_over": {"type": "str"},
         },
         required_if=[

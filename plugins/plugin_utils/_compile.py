@@ -157,6 +157,9 @@ class _Compiler:
             settings["fleet_only"] = []
         self.result.settings[host] = settings
         self._check_files(host, settings)
+        if settings["fleet_image_peer"]:
+            holder = self._fleet()[0]
+            self._complain(host, _images.add_peer(settings, holder, self.world.address(holder)))
         if self.staged:
             self._complain(host, self._given(host)[1])
         services: list[Service] = []
@@ -490,9 +493,7 @@ class _Compiler:
             self._digests[path] = self.world.files.digest(path)
         return str(self._digests[path])
 
-    def _bakes(
-        self, services: Iterable[Service], registry: str | None, bundle: Bundle | None
-    ) -> list[dict[str, Any]]:
+    def _bakes(self, services: Iterable[Service], registry: str | None, bundle: Bundle | None) -> list[dict[str, Any]]:
         """Images to be made on the way, each once however many services run from it."""
         found: dict[str, dict[str, Any]] = {}
         for service in services:

@@ -48,6 +48,7 @@ REFINED: dict[str, dict[str, Any]] = {
     "fleet_proxy": {"default": {}},
     "fleet_image_retries": {"min": 0, "max": 100},
     "fleet_pull_limit": {"min": 0},
+    "fleet_image_peer_port": {"min": 1, "max": 65535},
     "fleet_dragonfly": {"pattern": r"^https?://[^/\s@]+$", "expects": "a URL such as http://127.0.0.1:4001"},
 }
 REFINED_PARTS: dict[str, dict[str, dict[str, Any]]] = {

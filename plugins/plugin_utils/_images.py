@@ -14,6 +14,7 @@ from ansible_collections.ascend.fleet.plugins.plugin_utils._entries import Files
 from ansible_collections.ascend.fleet.plugins.plugin_utils._options import Flaw
 
 VARIABLE = "fleet_registries"
+PEER = "image_peer"
 ROLE_VARIABLE = "images"
 DOCKER = "docker"
 
@@ -68,6 +69,17 @@ def _login(row: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"username": row["username"], "password_file": row["password_file"]} if row["username"] else None
 
 
+def add_peer(settings: dict[str, Any], holder: str, address: str) -> Iterator[Flaw]:
+    """The registry on the first node is one that speaks HTTP, to every engine of the fleet."""
+    if not settings["fleet_image_peer_image"]:
+        remedy = "Name the image of a registry, such as one made from docker.io/library/registry:2."
+        yield Flaw("fleet_image_peer_image", None, "is missing", remedy)
+    where = f"{address}:{settings['fleet_image_peer_port']}"
+    keys = ("mirror", "username", "password_file", "login_command", "ca_file")
+    settings[VARIABLE] = [*settings[VARIABLE], {"address": where, "insecure": True, **dict.fromkeys(keys)}]
+    settings[PEER] = {"host": holder, "address": address, "port": settings["fleet_image_peer_port"]}
+
+
 def store(settings: Mapping[str, Any], engine: Mapping[str, Any] | None = None) -> dict[str, Any]:
     return {
         "engine": DOCKER,
@@ -78,6 +90,7 @@ def store(settings: Mapping[str, Any], engine: Mapping[str, Any] | None = None) 
         **{key: value for key, value in (engine or {}).items() if value is not None},
         "retries": settings["fleet_image_retries"],
         "prune": settings["fleet_image_prune"],
+        "peer": settings.get(PEER),
     }
 
 

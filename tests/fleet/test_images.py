@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import time
@@ -19,12 +20,13 @@ from tests.doubles import token_registry
 from tests.doubles.token_registry import Running, Trouble
 from tests.fleet.conftest import COLLECTIONS, Ground, docker
 from tests.fleet.image_bench import Bench, image, made, save
-from tests.simfleet import oci
+from tests.simfleet import images, oci
 from tests.simfleet.fleet import Fleet
 
 pytestmark = pytest.mark.fleet
 
 ENGINES = ("docker", "containerd")
+PEER_PORT = 5005
 LOGIN = {"region@AK": "derived-key"}
 
 
@@ -38,7 +40,8 @@ def front(servers: Fleet) -> Iterator[Running]:
     """The fleet's registry behind a door that can be locked, narrow or broken; the servers' engines trust it."""
     gateway = str(servers.subnet[1])
     with token_registry.running(servers.registry_address, host="0.0.0.0") as found:
-        trusted = json.dumps([servers.registry_address, found.address(gateway)])
+        peer = f"{servers.node('n1').address}:{PEER_PORT}"
+        trusted = json.dumps([servers.registry_address, found.address(gateway), peer])
         edit = (
             "import json; p='/etc/docker/daemon.json'; d=json.load(open(p)); "
             f"d['insecure-registries']={trusted}; json.dump(d, open(p, 'w'))"
@@ -477,3 +480,85 @@ def test_every_service_image_is_proven_and_its_content_kept_up_to_date(
     [line] = staged.verdict["hosts"]["n1"]["images"]
     assert (line["state"], line["digest"], line["services"]) == ("present", digest, ["web"])
     assert line["seconds"] > 0
+
+
+@pytest.fixture(scope="module")
+def registry_image(servers: Fleet, folder: Path) -> str:
+    """Debian's docker-registry with the few files that it needs, as an image of its own."""
+    program = "/usr/bin/docker-registry"
+    script = f"tar -chf - -C / {program} /opt/services/registry.yml $(ldd {program} | grep -o '/[^ ]*')"
+    name = images.ensure(servers.client, "services")
+    packed = subprocess.run(["docker", "run", "--rm", name, "sh", "-c", script], check=True, capture_output=True)
+    command = [program, "serve", "/opt/services/registry.yml"]
+    oci.write(folder / "peer", [io.BytesIO(packed.stdout)], {"Cmd": command, "Env": ["PATH=/usr/bin"]})
+    oci.push(folder / "peer", servers.registry_address, "peer", "1")
+    return f"{servers.registry_address}/peer:1"
+
+
+def test_one_pull_from_outside_serves_all_nodes(
+    ground: Ground, bench: Bench, shop: Shop, servers: Fleet, registry_image: str, engine: str
+) -> None:
+    size = 3 * (2 << 20)
+    shop.push("shared", "shared", layers=3, size=2 << 20)
+    for node in servers.nodes:
+        Bench(node).clear()
+    registries = [{"address": address, "insecure": True} for address in (shop.address, servers.registry_address)]
+    variables = {
+        "container_image_images": [shop.ref("shared")],
+        "container_image_engine": engine,
+        "fleet_registries": registries,
+        "fleet_image_peer": True,
+        "fleet_image_peer_image": registry_image,
+        "fleet_image_peer_port": PEER_PORT,
+    }
+    ran = run_role(ground, variables)
+    assert ran.returncode == 0, ran.stdout
+    assert "No registry on" not in ran.stdout
+    for node in servers.nodes:
+        assert shop.ref("shared") in Bench(node).names(engine)
+    assert size <= sum(shop.door.state.sent.values()) <= 1.15 * size
+    assert "ascend-fleet-image-peer" not in docker(bench.node, "ps", "--all", "--format", "{{.Names}}")
+    assert "ascend-fleet-image-peer" not in docker(bench.node, "volume", "ls", "--quiet")
+    again = run_role(ground, variables)
+    assert "changed=1" not in again.stdout, again.stdout
+
+
+def test_where_the_peer_fails_every_node_pulls_for_itself(
+    ground: Ground, bench: Bench, shop: Shop, servers: Fleet
+) -> None:
+    shop.push("alone", "alone")
+    for node in servers.nodes:
+        Bench(node).clear()
+    variables = {
+        "container_image_images": [shop.ref("alone")],
+        "container_image_engine": "containerd",
+        "fleet_registries": [{"address": shop.address, "insecure": True}],
+        "fleet_image_peer": True,
+        "fleet_image_peer_image": shop.ref("no-registry"),
+    }
+    ran = run_role(ground, variables)
+    assert ran.returncode == 0, ran.stdout
+    assert "No registry on n1" in ran.stdout
+    for node in servers.nodes:
+        assert shop.ref("alone") in Bench(node).names("containerd")
+
+
+def test_an_archive_of_the_controller(ground: Ground, bench: Bench, shop: Shop, servers: Fleet, tmp_path: Path) -> None:
+    shop.push("carried", "carried")
+    reference = shop.ref("carried")
+    docker(bench.node, "pull", "--quiet", reference)
+    save(bench.node, reference, "/root/carried.tar")
+    (tmp_path / "carried.tar").write_bytes(bench.node.read("/root/carried.tar"))
+    for node in servers.nodes:
+        Bench(node).clear()
+    ran = run_role(
+        ground,
+        {
+            "container_image_images": [{"reference": reference, "archive": str(tmp_path / "carried.tar")}],
+            "container_image_engine": "docker",
+        },
+    )
+    assert ran.returncode == 0, ran.stdout
+    for node in servers.nodes:
+        assert Bench(node).names("docker") == {reference}
+        assert node.exec("sh", "-c", "ls /var/lib/ascend-fleet/images", check=False).out.split() == []
