@@ -14,7 +14,7 @@ import importlib
 import json
 import os
 import sys
-from typing import Any, BinaryIO, Callable, Iterable, Iterator, TypeVar
+from typing import Any, Callable, TypeVar
 
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
 
@@ -59,26 +59,6 @@ class EngineClient:
         answer = self._ask(f"update container {container}", lambda: self._api.post(address, json=body, timeout=TIMEOUT))
         if answer.status_code >= 400:
             raise _refused(f"update container {container}", _said(answer.text))
-
-    def pull(self, reference: str) -> Iterator[dict[str, Any]]:
-        """What the engine tells while it pulls; a failure is one of the lines."""
-        yield from self._stream(f"pull image {reference}", lambda: self._api.pull(reference, stream=True, decode=True))
-
-    def load(self, archive: BinaryIO) -> Iterator[dict[str, Any]]:
-        yield from self._stream("load an image archive", lambda: self._api.load_image(archive, quiet=False))
-
-    def tag(self, image: str, repository: str, tag: str) -> None:
-        self._ask(f"tag image {image}", lambda: self._api.tag(image, repository, tag))
-
-    def _stream(self, what: str, call: Callable[[], Iterable[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
-        lines = iter(self._ask(what, call))
-        while True:
-            line = self._ask(what, lambda: next(lines, None))
-            if line is None:
-                return
-            if "error" in line:
-                raise _refused(what, str(line["error"]))
-            yield line
 
     def _ask(self, what: str, call: Callable[[], _T]) -> _T:
         requests = sys.modules["requests"]
