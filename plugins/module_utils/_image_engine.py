@@ -53,6 +53,8 @@ class Network(NamedTuple):
     insecure: Callable[[str], bool] = lambda host: False
     """Whether a registry may speak HTTP or show any certificate."""
     proxy: dict[str, object] | None = None
+    own_way: Callable[[str], bool] = lambda host: False
+    """Whether the engine reaches a registry in a way that nobody else can go."""
 
 
 class ImageEngine(abc.ABC):

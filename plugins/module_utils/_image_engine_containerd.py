@@ -20,7 +20,6 @@ from typing import Any, Dict, Iterator
 from ansible_collections.ascend.fleet.plugins.module_utils._containerd_hosts import hosts_toml
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
 from ansible_collections.ascend.fleet.plugins.module_utils._image_engine import (
-    SILENCE,
     Found,
     ImageEngine,
     Listed,
@@ -40,6 +39,9 @@ NAMESPACE = "k8s.io"
 ROOT = "/var/lib/containerd"
 ASK_SECONDS = 60.0
 LOAD_SECONDS = 7200.0
+UNPACK_SECONDS = 7200.0
+# ctr counts large transfers in tenths of a gigabyte, which take a while over a thin line.
+STANDSTILL = 600.0
 # Memory only: the login must not reach a disk.
 PRIVATE = "/run"
 
@@ -85,7 +87,7 @@ class ContainerdImages(ImageEngine):
         if done.rc or done.timed_out:
             if exact and not before:
                 self._run("images", "rm", source)
-            why = f"nothing was heard of it for {SILENCE:g} s" if done.timed_out else _last(done)
+            why = "it got no further for a long time" if done.timed_out else _last(done)
             raise PullError(reference, why)
         if exact and reference.tag:
             self.tag(source, reference)
@@ -235,15 +237,23 @@ class CtrImages(ContainerdImages):
         return ["ctr", "--address", self._address, "--namespace", self._namespace]
 
     def _fetch(self, source: str, hosts: str, meter: Meter) -> Result:
-        def line(text: str) -> None:
+        so_far = -1
+
+        def line(text: str) -> float | None:
+            nonlocal so_far
             found = _PULLED.search(text)
-            if found:
-                meter.part("all", _bytes(found[1]))
-            elif text.startswith("unpacking"):
+            if text.startswith("unpacking"):
+                # From here on ctr says nothing until it is done.
                 meter.say("unpacking")
+                return UNPACK_SECONDS
+            if found is None or _bytes(found[1]) == so_far:
+                return None
+            so_far = _bytes(found[1])
+            meter.part("all", so_far)
+            return STANDSTILL
 
         argv = [*self._command(), "images", "pull", "--hosts-dir", hosts, source]
-        return self._system.follow(argv, line, SILENCE)
+        return self._system.follow(argv, line, STANDSTILL)
 
 
 class NerdctlImages(ContainerdImages):
@@ -295,7 +305,8 @@ class NerdctlImages(ContainerdImages):
     def _fetch(self, source: str, hosts: str, meter: Meter) -> Result:
         meter.say("pulling")
         argv = [*self._command(), "--hosts-dir", hosts, "pull", source]
-        return self._system.follow(argv, lambda text: None, SILENCE)
+        # It does not tell how far it is where nobody looks on.
+        return self._system.follow(argv, lambda text: None, UNPACK_SECONDS)
 
 
 def program(system: System, name: str) -> bool:

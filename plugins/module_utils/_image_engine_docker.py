@@ -25,7 +25,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils._image_engine import 
     Progress,
     PullError,
 )
-from ansible_collections.ascend.fleet.plugins.module_utils._image_reference import DEFAULT_TAG, Reference
+from ansible_collections.ascend.fleet.plugins.module_utils._image_reference import DEFAULT_HOST, DEFAULT_TAG, Reference
 from ansible_collections.ascend.fleet.plugins.module_utils._image_registry import Access, Content, inside
 
 _LOADED = "Loaded image: "
@@ -99,10 +99,14 @@ class DockerImages(ImageEngine):
             return (indexes.get(host) or {}).get("Secure") is False or inside(host, networks)
 
         urls = {"http": told.get("HttpProxy"), "https": told.get("HttpsProxy")}
-        if not any(urls.values()) or any("xxxxx" in str(url) for url in urls.values()):
-            # The engine hides the login of its proxy.
-            return Network(insecure)
-        return Network(insecure, {**urls, "no_proxy": str(told.get("NoProxy") or "").split(",")})
+        # The engine hides the login of its proxy.
+        hidden = any("xxxxx" in str(url) for url in urls.values())
+
+        def own_way(host: str) -> bool:
+            return hidden or (host == DEFAULT_HOST and bool(config.get("Mirrors")))
+
+        proxy = {**urls, "no_proxy": str(told.get("NoProxy") or "").split(",")}
+        return Network(insecure, proxy if any(urls.values()) and not hidden else None, own_way)
 
     def folder(self) -> str:
         return str(self._reader.info().get("DockerRootDir") or "/var/lib/docker")

@@ -16,7 +16,7 @@ from typing import Any, Dict, NamedTuple
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _image_history, _soc
 from ansible_collections.ascend.fleet.plugins.module_utils._document import STATE_DIR
-from ansible_collections.ascend.fleet.plugins.module_utils._findings import INFO, action, finding
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import INFO, WARNING, action, finding
 from ansible_collections.ascend.fleet.plugins.module_utils._image_engine import Found, ImageEngine, Listed, gigabytes
 from ansible_collections.ascend.fleet.plugins.module_utils._image_reference import Reference, architecture, parse
 from ansible_collections.ascend.fleet.plugins.module_utils._image_registry import Content, Registry, RegistryError
@@ -85,7 +85,8 @@ def _look(image: Json, engine: ImageEngine | None, sources: Sources, machine: st
                 return Seen(found)
         content = sources.ask(reference, _question(reference, machine, pinned))
     except RegistryError as error:
-        return Seen(found, problem=error.finding)
+        own_way = error.check == "registry-unreachable" and sources.network().own_way(reference.host)
+        return Seen(found, problem=dict(error.finding, severity=WARNING) if own_way else error.finding)
     if found and found.known_as() & {content.digest, content.manifest, content.config}:
         return Seen(found)
     return Seen(found, content, missing=engine.missing(content) if engine else content.size)

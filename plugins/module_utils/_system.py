@@ -15,6 +15,7 @@ import select
 import signal
 import subprocess
 import tempfile
+import time
 from typing import Callable, Dict, NamedTuple, Optional, Sequence
 
 
@@ -63,8 +64,11 @@ def run_process(
     )
 
 
-def follow_process(argv: Sequence[str], line: Callable[[str], None], silence: float) -> Result:
-    """Give each line of a program's output to ``line``, those that are redrawn in place included."""
+def follow_process(argv: Sequence[str], line: Callable[[str], float | None], silence: float) -> Result:
+    """Give each line of a program's output to ``line``, those that are redrawn in place included.
+
+    ``line`` answers how many seconds from now on may pass until the next progress, or None for a line that is none.
+    """
     with tempfile.TemporaryFile() as complaints:
         try:
             process = subprocess.Popen(
@@ -79,12 +83,14 @@ def follow_process(argv: Sequence[str], line: Callable[[str], None], silence: fl
         except OSError as error:
             return Result(127 if isinstance(error, FileNotFoundError) else 126, "", str(error))
         heard, timed_out = b"", False
+        deadline = time.monotonic() + silence
         with process:
             pipe = process.stdout
             if pipe is None:
                 raise AssertionError("asked for")
             while True:
-                if not select.select([pipe], [], [], silence)[0]:
+                left = max(0.0, deadline - time.monotonic())
+                if left == 0.0 or not select.select([pipe], [], [], left)[0]:
                     timed_out = True
                     os.killpg(process.pid, signal.SIGKILL)
                     break
@@ -93,7 +99,8 @@ def follow_process(argv: Sequence[str], line: Callable[[str], None], silence: fl
                     break
                 heard = (heard + part)[-65536:]
                 for text in re.split(r"[\r\n]+", part.decode("utf-8", "replace")):
-                    line(text)
+                    patience = line(text)
+                    deadline = deadline if patience is None else time.monotonic() + patience
         complaints.seek(0)
         told = complaints.read(65536).decode("utf-8", "replace")
     return Result(process.returncode, heard.decode("utf-8", "replace"), told, timed_out)
@@ -126,8 +133,8 @@ class System:
     ) -> Result:
         return self._runner(argv, timeout, env, data)
 
-    def follow(self, argv: Sequence[str], line: Callable[[str], None], silence: float) -> Result:
-        """Run a program that tells how far it is; one that is silent for long is killed."""
+    def follow(self, argv: Sequence[str], line: Callable[[str], float | None], silence: float) -> Result:
+        """Run a program that tells how far it is; one that gets no further is killed."""
         return follow_process(argv, line, silence)
 
     def read(self, path: str) -> str | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import platform
+import sys
 
 import pytest
 
@@ -372,3 +373,30 @@ def test_present_images_need_no_registry_at_all(tmp_path, registry):
     wanted = {**image(registry, check="missing"), "reference": "127.0.0.1:9/web:1"}
     seen = _node_images.observe([wanted], Engine({wanted["reference"]: Found("1", [])}), sources(), MACHINE)
     assert seen == {wanted["reference"]: Seen(Found("1", []))}
+
+
+TALKS = "import sys, time\nfor n in range(3): print(f'part {n}', flush=True); time.sleep(0.05)\n"
+
+
+@pytest.mark.parametrize(
+    ("program", "patience", "rc", "timed_out"),
+    [
+        (TALKS, 5.0, 0, False),
+        # It goes on talking, but gets no further.
+        ("import time\nwhile True: print('same', end='\\r', flush=True); time.sleep(0.02)", None, -9, True),
+        ("import time\nprint('part 1', flush=True); time.sleep(60)", 0.2, -9, True),
+        ("import sys; sys.exit('ctr: no such thing')", 5.0, 1, False),
+    ],
+)
+def test_a_program_that_gets_no_further_is_ended(program, patience, rc, timed_out):
+    heard = []
+
+    def line(text):
+        heard.append(text)
+        return patience if text.startswith("part") else None
+
+    done = System().follow([sys.executable, "-c", program], line, 1.0)
+    assert (done.rc, done.timed_out) == (rc, timed_out)
+    assert ("no such thing" in done.err) is (rc == 1)
+    if rc == 0:
+        assert [text for text in heard if text] == ["part 0", "part 1", "part 2"]
