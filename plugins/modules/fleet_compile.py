@@ -26,7 +26,7 @@ options:
     elements: raw
   images:
     description:
-      - Images that the nodes need beside those of entries, each a reference or a dict with the keys of O(entries[].image)
+      - Images that the nodes need beside those of entries, each a reference or a dict with the keys of an entry's C(image)
         as the role P(ascend.fleet.container_image#role) takes them.
     type: list
     elements: raw
