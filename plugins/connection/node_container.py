@@ -185,7 +185,7 @@ class Connection(SshConnection):
             yield
         except AnsibleConnectionFailure as error:
             if self.get_option("on_loss") == "fail":
-                raise AnsibleError(str(error)) from error
+                raise AnsibleError(str(error)) from None
             raise
 
     def _run_inside(self, cmd: str, in_data: t.Any, sudoable: bool) -> Outcome:
