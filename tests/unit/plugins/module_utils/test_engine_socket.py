@@ -111,6 +111,25 @@ def test_engines_that_misbehave(serve: Serve, answer: Callable[[socket.socket], 
     assert time.monotonic() - started < 3
 
 
+def test_the_beginning_of_a_log_is_read_as_far_as_it_is_needed(serve: Serve) -> None:
+    frame = b"\x01\x00\x00\x00" + struct.pack(">I", 6) + b"start\n"
+    assert EngineReader(serve(chunked(frame, frame))).log_since("it", 0.0) == "start\nstart\n"
+
+    def endless(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        try:
+            while True:
+                connection.sendall(b"%x\r\n%s\r\n" % (len(frame), frame))
+        except OSError:
+            return
+
+    found = EngineReader(serve(endless)).log_since("it", 0.0, limit=1000)
+    assert found is not None
+    assert set(found.splitlines()) == {"start"}
+    unreadable = plain(b'{"message": "configured logging driver does not support reading"}', "501 Not Implemented")
+    assert EngineReader(serve(unreadable)).log_since("it", 0.0) is None
+
+
 def test_no_socket_and_a_dead_one(tmp_path: Path) -> None:
     with pytest.raises(EngineUnavailable) as caught:
         EngineReader(str(tmp_path / "none.sock")).ping()
