@@ -239,7 +239,6 @@ class Delivery:
             complete = _weights_peers.bring(
                 upstream,
                 transfer,
-                self.board,
                 lambda listing: self._begin(staging, seeds, listing),
                 self.board.add,
             )

@@ -17,7 +17,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils import _weights_share
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
 from ansible_collections.ascend.fleet.plugins.module_utils._transfer import CancelledError, Done, Item, Transfer
 from ansible_collections.ascend.fleet.plugins.module_utils._transfer_http import Access, Client
-from ansible_collections.ascend.fleet.plugins.module_utils._weights_share import FAILED, PROMISING, Board
+from ansible_collections.ascend.fleet.plugins.module_utils._weights_share import FAILED, PROMISING
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_sources import Listing
 
 Json = Dict[str, Any]
@@ -120,7 +120,6 @@ def listing_of(state: Json) -> Listing | None:
 def bring(
     upstream: Upstream,
     transfer: Transfer,
-    board: Board,
     begin: Callable[[Listing], list[Item]],
     arrived: Callable[[Done], None],
 ) -> bool:
