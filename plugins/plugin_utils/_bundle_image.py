@@ -60,11 +60,26 @@ def _from(
         remedy = "Correct fleet_bundle_arch, or name an image for these machines."
         raise FleetError("image-unknown", message, remedy, key="image", value=text)
     staging = Staging(str(work))
-    transfer = Transfer(staging, Client(_access(registry.access, work)), progress=tell)
-    transfer.run(_items(registry, reference, content))
+    _bring(registry, reference, content, staging, _access(registry.access, work), tell)
     _write(staging, content, _tag(text), target)
     staging.remove()
     return Held(content.digest, content.config)
+
+
+def _bring(
+    registry: Registry, reference: Reference, content: Content, staging: Staging, access: HttpAccess, tell: Tell
+) -> None:
+    """All blobs. A token lasts minutes, and the layers of an image may take longer: then a new one is asked for."""
+    while True:
+        transfer = Transfer(staging, Client(access), progress=tell)
+        before = len(staging.done)
+        try:
+            transfer.run(_items(registry, reference, content))
+            return
+        except FleetError as error:
+            arrived = transfer.received or len(staging.done) - before
+            if error.finding["check"] != "transfer-refused" or not arrived:
+                raise
 
 
 def _items(registry: Registry, reference: Reference, content: Content) -> list[Item]:
