@@ -8,15 +8,18 @@ The kernel here has no NFS client. sshfs, a FUSE file system, stands in for it; 
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _host_mounts
 from ansible_collections.ascend.fleet.plugins.plugin_utils._host_settings import NFS_OPTIONS
-from tests.fleet.conftest import Ground
+from tests import playbook_run
+from tests.fleet.conftest import COLLECTIONS, Ground
 
 pytestmark = pytest.mark.fleet
 
@@ -67,9 +70,6 @@ def test_storage_is_mounted_for_good_and_its_death_hangs_nothing(ground: Ground,
     web = ground.service("web", port=8000, mounts=[f"{POINT}:/data:ro"], command=[serve], probe=steps)
     variables = {**BARE, "fleet_mounts": [storage], "fleet_services": [web]}
 
-    predicted = ground.run("site", "--check", "--limit", "n1", **variables)
-    assert predicted.rc == 0, predicted.out
-    assert shell(client, f"test -e {UNIT} || echo absent") == "absent"
     first = ground.run("site", "--limit", "n1", **variables)
     assert first.rc == 0, first.out
     assert shell(client, f"findmnt --noheadings --output FSTYPE {POINT}") == "fuse.sshfs"
@@ -95,6 +95,32 @@ def test_storage_is_mounted_for_good_and_its_death_hangs_nothing(ground: Ground,
     assert shell(client, f"findmnt --noheadings --output FSTYPE {POINT}") == "fuse.sshfs"
     back = ground.run("site", "--limit", "n1", **variables)
     assert (back.rc, back.changed) == (0, {"n1": 0}), back.out
+
+
+def test_the_roles_alone_mount_storage_and_fill_it(ground: Ground, storage: dict[str, Any]) -> None:
+    client, data = ground.node("n1"), ground.folder / "alpaca"
+    data.mkdir()
+    (data / "alpaca.json").write_text('[{"instruction": "Say yes.", "output": "Yes."}]')
+    item = {"path": f"{POINT}/training_data", "format": "alpaca", "source": f"controller:{data}"}
+    roles = [
+        {"role": "ascend.fleet.shared_storage", "vars": {"shared_storage_mounts": [storage]}},
+        {"role": "ascend.fleet.training_dataset", "vars": {"training_dataset_items": [item]}},
+    ]
+    play = ground.folder / "storage.yml"
+    play.write_text(yaml.safe_dump([{"hosts": "fleet", "gather_facts": False, "roles": roles}]))
+
+    def run(*arguments: str) -> str:
+        argv = [playbook_run.PROGRAM, "-i", str(ground.hosts(BARE)), str(play), "--limit", "n1", *arguments]
+        done = subprocess.run(argv, env=playbook_run.environment(COLLECTIONS), capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    run("--check")
+    assert shell(client, f"test -e {UNIT} || echo absent") == "absent"
+    run()
+    assert shell(client, f"findmnt --noheadings --output FSTYPE {POINT}") == "fuse.sshfs"
+    assert "Say yes." in shell(ground.node("n2"), "cat /srv/export/training_data/alpaca.json")
+    assert "changed=0" in run()
 
 
 def test_the_unit_for_nfs_is_right_for_systemd(ground: Ground) -> None:
