@@ -139,6 +139,7 @@ def _predicted(system: System, order: Order, reason: str | None, spoilt: Iterabl
         if not there or _weights_manifest.changed(system, order.path, [known] if known else []):
             fetched.append(item)
     total = sum(item.size or 0 for item in (listing.items if listing else []))
+    _check_room(system, order, fetched)
     return {
         "changed": True,
         "path": order.path,
@@ -153,6 +154,16 @@ def _predicted(system: System, order: Order, reason: str | None, spoilt: Iterabl
         "findings": [],
         "diff": _diff(system, order, listing.items if listing else None),
     }
+
+
+def _check_room(system: System, order: Order, fetched: list[Item]) -> None:
+    """What the run would refuse for want of room is refused before, as far as its file system can be seen."""
+    parts = os.path.join(_weights_bring.staging_of(order.path), _transfer.PARTS)
+    wanted = sum(max(0, (item.size or 0) - _transfer.length_of(os.path.join(parts, item.key))) for item in fetched)
+    folder = os.path.dirname(order.path)
+    # A folder that is still to come may lie on storage that is mounted before.
+    if system.isdir(folder):
+        _transfer.check_space(system.path(folder), wanted)
 
 
 def _listed(system: System, order: Order) -> Listing | None:

@@ -245,8 +245,9 @@ def test_a_full_disk_is_seen_first_and_leaves_what_was_there(call: Calls) -> Non
     try:
         assert call(include=["*-0.*", "*.json"])["changed"] is True
         before = call.files()
-        failed = call()
-        assert [one["check"] for one in failed["findings"]] == ["transfer-space"]
+        for check_mode in (True, False):
+            failed = call(check_mode=check_mode)
+            assert [one["check"] for one in failed["findings"]] == ["transfer-space"]
         assert call.files() == before
     finally:
         subprocess.run(["umount", str(disk)], check=True)
