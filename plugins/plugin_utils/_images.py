@@ -51,15 +51,22 @@ def registries(settings: Mapping[str, Any], digest: Callable[[str], str]) -> lis
             "insecure": row["insecure"],
             "mirror": row["mirror"],
             "login": _login(row),
-            "ca": row["ca_file"]
+            "ca": authorities
             and {
                 "path": CERTIFICATES.format(host=row["address"]),
-                "source": row["ca_file"],
-                "sha256": digest(row["ca_file"]),
+                "source": authorities,
+                "sha256": digest(authorities),
             },
         }
         for row in settings[VARIABLE]
+        for authorities in (_authorities(row, settings),)
     ]
+
+
+def _authorities(row: Mapping[str, Any], settings: Mapping[str, Any]) -> str | None:
+    """An engine in use takes these over at once, and those of the system only when it starts again."""
+    given = row["ca_file"] or (None if row["insecure"] else settings["fleet_ca_bundle"])
+    return str(given) if given else None
 
 
 def _login(row: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -127,31 +127,40 @@ def private_registry(ground: Ground, tmp_path: Path) -> Iterator[tuple[str, Path
     registry.exec_run(["pkill", "-f", "/tls/registry.yml"])
 
 
-def test_a_bundle_makes_a_private_registry_trusted(ground: Ground, private_registry: tuple[str, Path]) -> None:
+def test_a_bundle_makes_a_private_registry_trusted_while_services_run(
+    ground: Ground, private_registry: tuple[str, Path]
+) -> None:
+    """The engine reads the system's authorities when it starts, which must wait until images are there."""
     address, bundle = private_registry
     node = ground.node()
     image = f"{address}/mini:1"
-    entries = {"fleet_services": [{**ground.service("web", port=8000), "image": image}]}
+    registries = [{"address": ground.fleet.registry_address, "insecure": True}, {"address": address}]
+    plain = {"fleet_services": [ground.service("web", port=8000)], "fleet_registries": registries}
+    private = {**plain, "fleet_services": [{**ground.service("web", port=8000), "image": image}]}
     try:
-        refused = ground.run("site", "--limit", "n1", **entries)
+        first = ground.run("site", "--limit", "n1", **plain)
+        assert first.rc == 0, first.out
+        refused = ground.run("site", "--limit", "n1", **private)
         assert refused.rc != 0
         [failure] = refused.verdict["failures"]
         assert failure["check"] == "registry-unreachable"
         assert address in failure["message"]
         assert "certificate" in failure["message"]
         assert image not in docker(node, "images", "--format", "{{.Repository}}:{{.Tag}}").split()
+        assert answer(node, 8000) == "web"
 
-        trusted = ground.run("site", "--limit", "n1", **entries, fleet_ca_bundle=str(bundle))
+        trusted = ground.run("site", "--limit", "n1", **private, fleet_ca_bundle=str(bundle))
         assert trusted.rc == 0, trusted.out
+        assert image in docker(node, "images", "--format", "{{.Repository}}:{{.Tag}}").split()
         assert answer(node, 8000) == "web"
         config = json.loads(node.read("/etc/docker/daemon.json"))
         assert address not in config.get("insecure-registries", [])
         assert node.exec("curl", "-sf", f"https://{address}/v2/").rc == 0
 
-        again = ground.run("site", "--limit", "n1", **entries, fleet_ca_bundle=str(bundle))
+        again = ground.run("site", "--limit", "n1", **private, fleet_ca_bundle=str(bundle))
         assert (again.rc, again.changed) == (0, {"n1": 0}), again.out
     finally:
-        node.exec("sh", "-c", f"docker ps -aq | xargs -r docker rm -f; docker rmi {image} || true")
+        node.exec("sh", "-c", f"docker ps -aq | xargs -r docker rm -f; docker rmi {image}; rm -rf /etc/docker/certs.d")
         forgotten = ground.run("prepare", "--limit", "n1")
     assert forgotten.rc == 0, forgotten.out
     assert node.exec("curl", "-s", f"https://{address}/v2/", check=False).rc == 60
