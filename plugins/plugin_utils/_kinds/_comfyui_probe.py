@@ -14,7 +14,8 @@ from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds import _base
 # A server whose custom node failed serves nevertheless; only its log tells.
 FAILED_NODES = ["Failed to execute startup-script", "(PRESTARTUP FAILED)", "(IMPORT FAILED)"]
 PREFIX = "ascend-fleet-proof"
-JOB_SECONDS = 60
+# Somebody else's picture may be in the making.
+JOB_SECONDS = 300
 
 
 def steps(entry: _base.Entry, output_dir: str) -> Iterator[dict[str, Any]]:

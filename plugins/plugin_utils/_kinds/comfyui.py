@@ -108,15 +108,18 @@ def _script(entry: _base.Entry, user_dir: str) -> str:
         scripts = " ".join(shlex.quote(path) for path in entry["env_scripts"])
         lines.append(f'for script in {scripts}; do if [ -f "$script" ]; then . "$script"; fi; done')
     if entry["ascendcloud"] and entry["ascendcloud"]["operators"]:
-        lines.append(f". {shlex.quote(_comfyui_bake.operators_script(entry))}")
+        operators = shlex.quote(_comfyui_bake.operators_script(entry))
+        lines.append(f'[ -f {operators} ] || {{ echo "{operators} is not in the image." >&2; exit 78; }}')
+        lines.append(f". {operators}")
     lines.append(f"mkdir -p {TEMP}")
     if entry["models_dir"]:
         lines.append(f'printf "%s\\n" "$ASCEND_FLEET_MODEL_PATHS" > {MODEL_PATHS}')
     if entry["workflows"]:
         source, target = shlex.quote(_comfyui_bake.workflows(entry)), shlex.quote(f"{user_dir}/default/workflows")
-        # What people changed in the editor stays.
+        # What people changed in the editor stays; not every cp -n counts that as success.
         lines.append(f"mkdir -p {target}")
-        lines.append(f'for file in {source}/*.json; do cp -n "$file" {target}/ || exit 73; done')
+        keep = f'[ -e {target}/"${{file##*/}}" ] || cp "$file" {target}/ || exit 73'
+        lines.append(f"for file in {source}/*.json; do {keep}; done")
     return "\n".join([*lines, 'exec "$@"'])
 
 

@@ -197,7 +197,7 @@ def test_workflows_are_brought_and_never_written_over(compile_inventory, draw):
     document = compile_inventory.document({"fleet_services": [draw(workflows=given)]})
     assert [item["name"] for item in document["bakes"][0]["inputs"]["workflows"]] == ["my flow", "b"]
     script = document["services"][0]["container"]["entrypoint"][2]
-    assert 'cp -n "$file" /var/lib/ascend-fleet/work/draw/user/default/workflows/' in script
+    assert 'cp "$file" /var/lib/ascend-fleet/work/draw/user/default/workflows/' in script
 
 
 # Models
