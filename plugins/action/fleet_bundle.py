@@ -15,7 +15,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, finding, unwritable
 from ansible_collections.ascend.fleet.plugins.module_utils._transfer_http import Access
 from ansible_collections.ascend.fleet.plugins.plugin_utils import (
     _bundle,
@@ -61,12 +61,16 @@ class ActionModule(ActionBase):
         if self._task.check_mode:
             told = [_bundle.told(need) for need, _document in wanted]
             return {"changed": True, "path": str(root), "wanted": told, "findings": []}
-        return self._made(root, hosts, wanted, settings, args)
+        try:
+            with _bundle_files.alone(root):
+                return self._made(root, hosts, wanted, settings, args)
+        except _bundle.BundleError as error:
+            told = finding("bundle-incomplete", f"The bundle is not made: {error}.")
+            return {"failed": True, "changed": False, "msg": f"{told['message']} {told['remedy']}", "findings": [told]}
 
     def _made(
         self, root: Path, hosts: Sequence[str], wanted: list[tuple[Json, Json]], settings: Json, args: Json
     ) -> Json:
-        root.mkdir(parents=True, exist_ok=True)
         before = _bundle_files.read(root)
         maker = Maker(root, before, self._around(settings, args))
         failures: list[Json] = []
@@ -76,6 +80,11 @@ class ActionModule(ActionBase):
                 yield bring()
             except FleetError as error:
                 failures.append(error.finding)
+            except OSError as error:
+                told = unwritable(error)
+                if told is None:
+                    raise
+                failures.append(told.finding)
 
         rows: list[Json] = []
         for need, document in wanted:

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from ansible_collections.ascend.fleet.plugins.plugin_utils._bundle import MANIFE
 Json = dict[str, Any]
 
 GPG_SECONDS = 60
+LOCK = ".lock"
 
 
 def read(root: Path) -> Json | None:
@@ -42,6 +45,18 @@ def open_bundle(path: str, signed: bool, key: str | None) -> Bundle:
     if manifest is None:
         raise BundleError(f"{path} holds no {MANIFEST} of this collection")
     return Bundle(str(root), manifest, Checker(root).problem)
+
+
+@contextlib.contextmanager
+def alone(root: Path) -> Iterator[None]:
+    """One run at a time fills a bundle; the kernel gives the lock back when its holder dies."""
+    root.mkdir(parents=True, exist_ok=True)
+    with open(root / LOCK, "w", encoding="utf-8") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BundleError(f"another run is filling {root}") from None
+        yield
 
 
 # Digests

@@ -240,6 +240,14 @@ def test_a_directory_that_is_no_bundle_is_refused(tmp_path, text):
         _bundle_files.open_bundle(str(tmp_path / "none"), False, None)
 
 
+def test_two_runs_do_not_fill_one_bundle(tmp_path):
+    with _bundle_files.alone(tmp_path / "bundle"), pytest.raises(BundleError, match="another run is filling"):
+        with _bundle_files.alone(tmp_path / "bundle"):
+            pass
+    with _bundle_files.alone(tmp_path / "bundle"):
+        pass
+
+
 # Making
 
 

@@ -8,8 +8,12 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import os
 import random
+import subprocess
+import sys
 import tarfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +27,7 @@ from tests.doubles import token_registry
 from tests.doubles.token_registry import Running, Trouble
 
 LAYERS = [random.Random(seed).randbytes(200_000) for seed in range(3)]
+ROOT = Path(__file__).resolve().parents[4]
 LOGIN = {"ops": "secret"}
 
 
@@ -114,6 +119,38 @@ def test_a_cut_connection_is_taken_up_again(tmp_path):
         registry.state.trouble = Trouble(cut_after=100_000, cuts=2)
         fetch(tmp_path, registry)
     assert len(content(tmp_path / "web.tar")) == len(LAYERS) + 2
+
+
+def test_a_killed_run_keeps_the_layers_that_have_arrived(tmp_path):
+    script = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from tests.unit.plugins.plugin_utils import test_bundle_image as t\n"
+        "from tests.doubles.token_registry import Running\n"
+        "t.fetch(Path(sys.argv[1]), Running(None, int(sys.argv[2])))\n"
+    )
+    with token_registry.running() as registry:
+        registry.state.keep("team/web", "1", [*LAYERS, bytes(50)])
+        registry.state.trouble = Trouble(bytes_per_second=300_000)
+        argv = [sys.executable, "-c", script, str(tmp_path), str(registry.port)]
+        with subprocess.Popen(
+            argv, env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+        ) as process:
+            deadline = time.monotonic() + 30
+            journal = tmp_path / "work" / "journal"
+            while not (journal.exists() and len(journal.read_text().splitlines()) > 1):
+                assert time.monotonic() < deadline
+                assert process.poll() is None
+                time.sleep(0.01)
+            process.kill()
+        assert not (tmp_path / "web.tar").exists()
+        registry.state.trouble = Trouble()
+        registry.state.asked.clear()
+        fetch(tmp_path, registry)
+        blobs = {one.path for one in registry.state.asked if "/blobs/" in one.path}
+        # The configuration is read to know the architecture; of the small blobs that were there nothing else is asked.
+        assert len(blobs) < len(LAYERS) + 2
+    assert len(content(tmp_path / "web.tar")) == len(LAYERS) + 3
 
 
 def test_wrong_content_is_never_in_an_archive(tmp_path):
