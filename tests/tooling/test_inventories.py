@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -83,3 +84,17 @@ def test_the_commented_host_settings_are_settings_too(tmp_path: Path) -> None:
     used = set(yaml.safe_load((ROOT / "inventories/sample/group_vars/fleet.yml").read_text()))
     assert offered
     assert offered | {name for name in used if name.startswith("fleet_")} <= known.keys()
+
+
+def test_the_commented_jobs_are_jobs(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "inventories/sample", tmp_path / "sample")
+    hosts = tmp_path / "sample/hosts.yml"
+    path = tmp_path / "sample/group_vars/npu_nodes.yml"
+    before, mark, jobs_text = path.read_text().partition("# fleet_jobs_pictures:")
+    assert mark
+    path.write_text(before + re.sub("^# ", "", mark + jobs_text, flags=re.M))
+    found = documents(hosts, tmp_path)
+    jobs = {(name, job["name"]): job for name, document in found.items() for job in document["jobs"]}
+    assert set(jobs) == {(host, f"pictures-{index}") for host in found for index in range(4)}
+    prompts = [item["prompt"] for job in jobs.values() for item in json.loads(job["files"]["request.json"])["items"]]
+    assert len(prompts) == len(set(prompts)) == 8
