@@ -109,6 +109,7 @@ def _images(_options: argparse.Namespace) -> None:
         print(images.ensure(client, name))
     print(artefacts.light(client))
     print(artefacts.vllm(client)[0])
+    print(artefacts.diffusers(client)[0])
 
 
 def _clean(_options: argparse.Namespace) -> None:
