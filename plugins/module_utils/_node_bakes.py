@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any, Callable, Dict, NamedTuple
 
-from ansible_collections.ascend.fleet.plugins.module_utils import _bake, _bake_builder, _lock
+from ansible_collections.ascend.fleet.plugins.module_utils import _bake, _bake_builder, _image_history, _lock
 from ansible_collections.ascend.fleet.plugins.module_utils._bake_builder import Builder, telling
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import EngineReader
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, action
@@ -81,6 +81,8 @@ class BakeScope:
             else:
                 bringer = Bringer(self._system, engine(self._system, self._reader, store), self._sources())
                 bringer.carry_out(act, {}, act["after"]["services"], progress)
+                # Pruning knows the images that the document names, which are the bases.
+                _image_history.forget(self._system, (self._reader.image(act["target"]) or {}).get("Id", ""))
 
     # What is there
 

@@ -124,8 +124,8 @@ STEPS = (
     Step(
         "next-site",
         "next-fleet",
-        "a whole run by the newest ansible-core",
-        pytest("fleet", WHOLE_RUN),
+        "a whole run, and tasks inside containers, by the newest ansible-core",
+        pytest("fleet", WHOLE_RUN, "tests/fleet/test_node_container.py"),
         FLEET,
         venv=VENV_NEXT,
         pytest=True,
