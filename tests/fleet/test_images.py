@@ -457,8 +457,8 @@ def test_the_image_of_a_training_comes_to_the_nodes_of_its_cluster(ground: Groun
     """The play that submits the job needs a cluster; the limit leaves it out."""
     shop.push("training", "training")
     registries = [{"address": shop.address, "insecure": True}]
-    job = {"volcano_job_hosts": "fleet", "volcano_job_image": shop.ref("training"), "fleet_registries": registries}
-    ran = ground.run("train", "--limit", "n1", **job, fleet_image_check="missing")
+    job = {"volcano_job_image": shop.ref("training"), "fleet_registries": registries}
+    ran = ground.run("train", "--limit", "n1", "-e", "volcano_job_hosts=fleet", **job)
     assert ran.rc == 0, ran.out
     assert bench.names("docker") == {shop.ref("training")}
 
