@@ -467,11 +467,6 @@ CHECKS: dict[str, Check] = {
         "A bundle takes along everything that the fleet needs.",
         "Read the message of each, mend its cause and make the bundle again; what it holds stays.",
     ),
-    "bundle-incomplete": Check(
-        ERROR,
-        "A bundle takes along everything that the fleet needs.",
-        "Read the message of each, mend its cause and make the bundle again; what it holds stays.",
-    ),
     "dataset-archive": Check(
         ERROR,
         "An archive of data is whole and holds nothing that leads out of its folder.",

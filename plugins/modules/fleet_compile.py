@@ -26,8 +26,8 @@ options:
     elements: raw
   images:
     description:
-      - Images that the nodes need beside those of entries, each a reference or a dict with the keys of an entry's C(image)
-        as the role P(ascend.fleet.container_image#role) takes them.
+      - Images that the nodes need beside those of entries, each a reference or a dict with the keys of an entry's
+        C(image) as the role P(ascend.fleet.container_image#role) takes them.
     type: list
     elements: raw
   image_engine:

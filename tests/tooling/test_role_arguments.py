@@ -99,6 +99,13 @@ def test_the_comparison_names_each_difference(changed: dict[str, Any], says: str
     assert any(line.startswith(says) for line in found), found
 
 
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_needs_the_core_that_the_collection_needs(role: str) -> None:
+    wanted = read(ROOT, "meta/runtime.yml")["requires_ansible"]
+    told = read(ROOT / "roles" / role, "meta/main.yml")["galaxy_info"]["min_ansible_version"]
+    assert wanted == f">={told}.0"
+
+
 def test_an_option_without_a_default_is_named() -> None:
     found = compare("demo", SPECS, {"demo_log": DEFAULTS["demo_log"]})
     assert found == ["demo_size: in the specs and not required, not in defaults"]

@@ -37,7 +37,11 @@ WEB_CASES: list[tuple[str, dict[str, Any], tuple[str, str, str, str]]] = [
     ("name-number", {"name": 12}, ("name", "12", "is not text", "in quotes")),
     ("no-kind", {"kind": None}, ("kind", "", "is missing", "container, vllm")),
     ("kind-misspelt", {"kind": "contaner"}, ("kind", "contaner", "is no kind", "Did you mean container?")),
-    ("kind-of-nothing", {"kind": "spark"}, ("kind", "spark", "is no kind", "Kinds of a service: comfyui, container, vllm")),
+    (
+        "kind-of-nothing",
+        {"kind": "spark"},
+        ("kind", "spark", "is no kind", "Kinds of a service: comfyui, container, vllm"),
+    ),
     ("key-misspelt", {"prot": 80}, ("prot", "80", "is no key of this entry of kind container", "Did you mean port?")),
     ("key-of-another-kind", {"max_model_len": 80}, ("max_model_len", "80", "is no key", "Remove it")),
     ("no-image", {"image": None}, ("image", "", "is missing", "Kind container needs it")),
