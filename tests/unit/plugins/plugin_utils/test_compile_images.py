@@ -96,6 +96,21 @@ def test_dragonfly_is_a_mirror_beside_those_of_the_inventory(compile_inventory):
     assert "registry-mirrors" not in compile_inventory.document({})["host"]["engine"]["daemon"]
 
 
+def test_the_peer_is_the_first_node_for_all_and_every_engine_trusts_it(compile_inventory):
+    shared = {"fleet_image_peer": True, "fleet_image_peer_image": "registry:2", "fleet_image_peer_port": 5009}
+    hosts = {"n1": {**shared, "ansible_host": "10.0.0.1"}, "n2": {**shared, "ansible_host": "10.0.0.2"}}
+    for documents in (compile_inventory(hosts).documents, compile_inventory(hosts, limit=["n2"]).documents):
+        found = documents["n2"]
+        assert found["artefacts"]["image_store"]["peer"] == {"host": "n1", "address": "10.0.0.1", "port": 5009}
+        assert found["host"]["engine"]["daemon"]["insecure-registries"] == ["10.0.0.1:5009"]
+
+
+def test_a_peer_needs_an_image(compile_inventory):
+    [error] = compile_inventory({"n1": {"fleet_image_peer": True}}).errors
+    assert error["key"] == "fleet_image_peer_image"
+    assert "is missing" in error["message"]
+
+
 def command(text):
     return [sys.executable, "-c", text]
 
