@@ -90,7 +90,8 @@ class Builder:
             "Image": base["Id"],
             "Entrypoint": WAITS,
             "HostConfig": {
-                "Init": True,
+                # The engine's own init would leave a file in the image; a shell reaps what is left to it, too.
+                "Init": False,
                 "ShmSize": SHM_BYTES,
                 "RestartPolicy": {"Name": "no"},
                 "Mounts": [*binds, {"Type": "volume", "Target": "/tmp"}],
