@@ -31,7 +31,8 @@ options:
   hostvars:
     description:
       - The variables of the hosts. Read are C(__model_weights_seen), which is what M(ascend.fleet.model_weights) said
-        of the host's models, and C(fleet_address) or C(ansible_host), at which the others reach it.
+        of the host's models, and C(fleet_address) or C(ansible_host), at which the others reach it. Without them it is
+        reached by its name.
     type: dict
     required: true
   port:
@@ -60,7 +61,9 @@ def model_rows(hosts: Any, hostvars: Any, port: Any) -> dict[str, Any]:
         raise AnsibleFilterError("model_rows wants a list of hosts and their variables")
     variables = {host: hostvars[host] for host in hosts}
     seen = {host: (values.get("__model_weights_seen") or {}).get("results") for host, values in variables.items()}
-    addresses = {host: values.get("fleet_address") or values.get("ansible_host") for host, values in variables.items()}
+    addresses = {
+        host: values.get("fleet_address") or values.get("ansible_host") or host for host, values in variables.items()
+    }
     return rows(seen, addresses, int(port))
 
 

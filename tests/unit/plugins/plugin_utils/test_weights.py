@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleActionFail
 
+from ansible_collections.ascend.fleet.plugins.filter import model_rows
 from ansible_collections.ascend.fleet.plugins.plugin_utils import _weights_rows, _weights_upload
 
 FILES = {"config.json": b"{}", "sub/model.safetensors": bytes(range(256)) * 20000, "empty": b""}
@@ -76,6 +77,25 @@ def test_a_host_without_an_address_is_asked_by_nobody_and_ipv6_has_brackets() ->
 
 def test_hosts_that_could_not_be_looked_at_are_left_out() -> None:
     assert rows({"n1": [{"msg": "unreachable"}], "n2": []}) == {}
+
+
+def test_the_filter_reads_what_the_hosts_said_and_where_they_are() -> None:
+    look = {"__model_weights_seen": {"results": [seen("missing")]}}
+    hostvars = {
+        "n1": {**look, "ansible_host": "10.0.0.1", "fleet_address": "192.0.2.1"},
+        "n2": {**look, "ansible_host": "10.0.0.2"},
+        "n3": look,
+        "n4": {"__model_weights_seen": {"unreachable": True}},
+        "n5": look,
+    }
+    found = model_rows.model_rows(["n1", "n2", "n3", "n4"], hostvars, 9000)
+    shares = {host: parts["/m/a"]["share"] for host, parts in found.items()}
+    assert {host: share["address"] for host, share in shares.items()} == {
+        "n1": "192.0.2.1",
+        "n2": "10.0.0.2",
+        "n3": "n3",
+    }
+    assert shares["n3"]["peers"] == ["http://192.0.2.1:9000", "http://10.0.0.2:9000"]
 
 
 def packed(folder: Path, form: str) -> Path:
