@@ -169,7 +169,7 @@ def _bring(maker: Maker, need: Json, document: Json, settings: Json) -> Json:
     token_file = None
     if need["kind"] == _bundle.MODEL:
         rows = document["artefacts"]["models"]
-        token_file = next(row["token_file"] for row in rows if _bundle.model_identity(row) == need)
+        token_file = next((row["token_file"] for row in rows if _bundle.model_identity(row) == need), None)
     return maker.bring(need, token_file=token_file)
 
 

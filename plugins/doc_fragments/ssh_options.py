@@ -25,4 +25,8 @@ def _plain(value: Any) -> Any:
 class ModuleDocFragment:
     """A connection that goes by ssh and takes each option that ssh takes."""
 
-    DOCUMENTATION = yaml.safe_dump({"options": _plain(yaml.safe_load(ssh.DOCUMENTATION)["options"])}, sort_keys=False)
+
+# Outside of the class: ansible-test takes what is assigned inside for a literal.
+ModuleDocFragment.DOCUMENTATION = yaml.safe_dump(
+    {"options": _plain(yaml.safe_load(ssh.DOCUMENTATION)["options"])}, sort_keys=False
+)

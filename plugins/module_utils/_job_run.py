@@ -168,7 +168,7 @@ class _Queue:
 
     def _failed(self, job: Json, cards: list[int], failure: FleetError, running: _Running | None) -> None:
         name, system = job["name"], self.tools.system
-        reason = str(failure).split("\n")[0].split(". ")[0].rstrip(".").replace(f"Job {name}: ", "", 1)
+        reason = str(failure).partition("\n")[0].split(". ")[0].rstrip(".").replace(f"Job {name}: ", "", 1)
         facts = {"spec": job["spec"], "run": self.tools.run_id, "reason": reason}
         facts["log"] = running.log(KEPT_LINES) if running else ""
         self._remove(name)

@@ -96,7 +96,7 @@ def _heads(system: System, path: str, want: dict[str, Any]) -> Iterator[Problem]
         return
     known = want["variants"]
     if heads in known.values() and known.get(want["variant"]) != heads:
-        there = next(name for name, number in known.items() if number == heads)
+        there = {number: name for name, number in known.items()}[heads]
         message = f"{path} is the model {there}, and variant says {want['variant']}"
         yield Problem("variant", want["variant"], message, f"Write variant: {there}, or name the other model.")
     elif heads % processes:

@@ -67,9 +67,8 @@ class Session:
     def _talk(self, script: bytes, end: bytes) -> tuple[bytes, bytes]:
         """Send the script and read both streams up to their ends."""
         stdin, stdout, stderr = self._process.stdin, self._process.stdout, self._process.stderr
-        assert stdin is not None
-        assert stdout is not None
-        assert stderr is not None
+        if stdin is None or stdout is None or stderr is None:
+            raise TypeError("the shell was started without pipes")
         whole = re.compile(re.escape(end) + rb"\d*\n\Z")
         found = {stdout.fileno(): bytearray(), stderr.fileno(): bytearray()}
         left = memoryview(script)

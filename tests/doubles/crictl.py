@@ -1,8 +1,11 @@
-#!/usr/bin/env python3
+#!/bin/sh
 # Copyright: (c) 2026, ascend.fleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A double of crictl, which is in no package index of the tests: two of its lists as JSON, from the real ctr.
+""":"
+exec /usr/bin/python3 "$0" "$@"
+
+A double of crictl, which is in no package index of the tests: two of its lists as JSON, from the real ctr.
 
 Containers are those of the file named in DOUBLE_CONTAINERS, as `crictl ps --all --output json` lists them.
 """

@@ -147,7 +147,7 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def _answer(self) -> None:
-        path, _, query = self.path.partition("?")
+        path, _mark, query = self.path.partition("?")
         self.owner.seen.append(Seen(self.command, path, {key.lower(): value for key, value in self.headers.items()}))
         if self.owner.token and self.headers.get("Authorization") != f"Bearer {self.owner.token}":
             self._body()
@@ -225,7 +225,7 @@ class _Handler(BaseHTTPRequestHandler):
         }
         body = self._body()
         ran = subprocess.run(["git", "http-backend"], input=body, capture_output=True, env=environment, check=False)
-        head, _, content = ran.stdout.partition(b"\r\n\r\n")
+        head, _blank, content = ran.stdout.partition(b"\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n") if ": " in line)
         status = int(headers.pop("Status", "200").split()[0])
         kind = headers.pop("Content-Type", "text/plain")

@@ -1,8 +1,11 @@
-#!/usr/bin/env python3
+#!/bin/sh
 # Copyright: (c) 2026, ascend.fleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A double of nerdctl, which is in no package index of the tests: its command line and its output over the real ctr.
+""":"
+exec /usr/bin/python3 "$0" "$@"
+
+A double of nerdctl, which is in no package index of the tests: its command line and its output over the real ctr.
 
 Only what the collection calls. Output as nerdctl 1.7 prints it (image inspect in its Docker-compatible form).
 """

@@ -52,7 +52,7 @@ def trio(shared: Path) -> Iterator[Fleet]:
 
 @pytest.fixture
 def hub(trio: Fleet) -> Iterator[HubServer]:
-    with HubServer({REPO: dict(FILES)}, host=str(next(trio.subnet.hosts()))) as server:
+    with HubServer({REPO: dict(FILES)}, host=str(trio.subnet[1])) as server:
         yield server
 
 

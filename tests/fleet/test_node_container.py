@@ -68,7 +68,9 @@ class Box:
     def ansible(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [str(Path(playbook_run.PROGRAM).with_name(program)), "-i", str(self.hosts), *arguments]
         environment = playbook_run.environment(COLLECTIONS)
-        return subprocess.run(command, env=environment, cwd=self.folder, capture_output=True, text=True, timeout=300)
+        return subprocess.run(
+            command, check=False, env=environment, cwd=self.folder, capture_output=True, text=True, timeout=300
+        )
 
     def play(self) -> subprocess.CompletedProcess[str]:
         return self.ansible("ansible-playbook", str(PLAYBOOK), "-e", f"files={self.folder}", "-e", f"wheel={WHEEL}")

@@ -330,7 +330,11 @@ def test_a_killed_run_goes_on_where_it_was(hub, tmp_path):
 def test_two_at_once_fetch_one_copy(hub, tmp_path):
     want = wanted(hub, tmp_path)
     results: list[dict[str, Any]] = []
-    threads = [threading.Thread(target=lambda: results.append(_dataset.bring(SYSTEM, want, silent))) for _ in range(2)]
+
+    def bring() -> None:
+        results.append(_dataset.bring(SYSTEM, want, silent))
+
+    threads = [threading.Thread(target=bring) for _number in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -389,7 +393,8 @@ def test_work_in_the_background_is_followed_to_its_end(hub, tmp_path, status):
 
     def call(**changes: Any) -> dict[str, Any]:
         argv = [sys.executable, "-c", script, str(tmp_path / "status"), json.dumps(params(hub, tmp_path, **changes))]
-        done = subprocess.run(argv, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, capture_output=True)
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        done = subprocess.run(argv, check=True, env=environment, capture_output=True)
         return json.loads(done.stdout)
 
     answers = [call(wait=0)]

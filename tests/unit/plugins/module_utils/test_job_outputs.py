@@ -71,7 +71,7 @@ def test_published_outputs_are_a_whole_set_that_replaces_the_one_before(system):
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
-        (lambda path: os.unlink(path), "is missing"),
+        (os.unlink, "is missing"),
         (lambda path: os.truncate(path, 2), "has another size"),
         (lambda path: Path(path).write_text("xyz"), "has another content"),
         (lambda path: os.utime(path, (0, 0)), None),

@@ -43,7 +43,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             time.sleep(1)
         status, text = REPLIES.get(self.path, (200, body or ""))
         if self.path == "/counts":
-            text = json.dumps({"asked": sum(path == "/counts" for _method, path, *_rest in self.server.seen)})  # type: ignore[attr-defined]  # of this test\'s server
+            seen = self.server.seen  # type: ignore[attr-defined]  # of this test's server
+            text = json.dumps({"asked": sum(path == "/counts" for _method, path, *_rest in seen)})
         if self.path == "/echo-headers":
             text = json.dumps(dict(self.headers))
         self.send_response(status)

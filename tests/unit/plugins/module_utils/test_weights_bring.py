@@ -295,7 +295,7 @@ class Nodes:
     def __init__(self, hub: HubServer, folder: Path, count: int) -> None:
         self.hub = hub
         self.folder = folder
-        self.ports = [free_port() for _ in range(count)]
+        self.ports = [free_port() for _port in range(count)]
         self.shares: dict[int, Share] = {}
         self.boards: dict[int, Board] = {}
 
