@@ -25,11 +25,13 @@ class Ran:
     changed: int
 
 
-def run(role: str, folder: Path, variables: Mapping[str, Any], *arguments: str, **more: str) -> Ran:
+def run(
+    role: str, folder: Path, variables: Mapping[str, Any], *arguments: str, hosts: str = "localhost", **more: str
+) -> Ran:
     """``more`` is environment that only the play's tasks see."""
     play = {
-        "hosts": "localhost",
-        "connection": "local",
+        "hosts": hosts,
+        **({"connection": "local"} if hosts == "localhost" else {}),
         "gather_facts": False,
         "environment": more,
         "vars": {"ansible_python_interpreter": sys.executable, **variables},

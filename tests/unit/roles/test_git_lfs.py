@@ -22,7 +22,7 @@ import pytest
 
 from tests import role_run
 from tests.doubles.lfs_server import LfsServer, pointer
-from tests.simfleet import cache
+from tests.simfleet import cache, images
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 MACHINE = os.uname().machine
@@ -73,9 +73,12 @@ class Ground:
         source = {"archive": str(self.archive), "sha256": {ARCHITECTURES[MACHINE]: self.digest}}
         return {f"git_lfs_{name}": value for name, value in {**fixed, **source, **more}.items()}
 
-    def run(self, *arguments: str, path: str = os.environ["PATH"], **more: Any) -> role_run.Ran:
+    def run(
+        self, *arguments: str, path: str = os.environ["PATH"], hosts: str = "localhost", **more: Any
+    ) -> role_run.Ran:
         environment = {"GIT_CONFIG_SYSTEM": str(self.config), "HOME": str(self.folder), "PATH": path}
-        return role_run.run("git_lfs", self.folder, self.variables(**more), *arguments, **environment)
+        environment = environment if hosts == "localhost" else {}
+        return role_run.run("git_lfs", self.folder, self.variables(**more), *arguments, hosts=hosts, **environment)
 
     def git(self, *words: str) -> subprocess.CompletedProcess[str]:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_SSL")}
@@ -240,6 +243,25 @@ def test_certificates_are_verified_unless_a_host_is_named(ground, tls_server):
     assert trusted.rc == 0, trusted.out
     assert "WARNING" not in trusted.out
     assert cloned(ground, url, "trusted") == content
+
+
+@pytest.mark.engine
+def test_inside_a_container_it_is_the_same(ground, docker_client):
+    """Without git's configuration in a place of its own: that of the container is the system's."""
+    image = images.ensure(docker_client, "workbench")
+    container = docker_client.containers.run(image, ["sleep", "600"], detach=True, init=True, network_mode="none")
+    try:
+        done = ground.run(
+            "-i", f"{container.name},", "-e", "ansible_connection=community.docker.docker",
+            "-e", "ansible_python_interpreter=/usr/bin/python3", "-e", "git_lfs_prefix=/usr/local",
+            hosts=container.name,
+        )  # fmt: skip
+        assert done.rc == 0, done.out
+        said = container.exec_run(["su", "ma-user", "-c", "git lfs version; git config --system filter.lfs.process"])
+        assert said.output.decode().split()[0] == f"git-lfs/{ground.version}"
+        assert said.output.decode().endswith("git-lfs filter-process\n")
+    finally:
+        container.remove(force=True)
 
 
 def test_git_goes_through_the_proxy(ground, server):
