@@ -48,11 +48,9 @@ class ActionModule(ActionBase):
         if boolean(args.get("look", False)):
             return self._patiently(args, task_vars)
         args["sent"] = bool(files)
+        if files and self._task.check_mode:
+            args["upload"] = _weights_upload.sizes(files)
         result = self._patiently(args, task_vars)
-        if files and "pending" not in result and result.get("changed") and not args.get("work"):
-            # The node lacks something, and now it is worth reading the files.
-            args["upload"] = _weights_upload.listing(files, args.get("resolved") or self._revision)
-            result = self._patiently(args, task_vars)
         holder = dead_holder(result)
         if holder:
             result = self._patiently({**args, "take_over": holder}, task_vars)
@@ -101,12 +99,16 @@ class ActionModule(ActionBase):
             if pending["phase"] != shown:
                 shown = pending["phase"]
                 self._display.display(f"{host}: {shown}")
-            if pending["upload"] and files:
-                self._send(pending["upload"], files)
-                files = []
-            elif boolean(args.get("begin", False)) and not files:
+            if boolean(args.get("begin", False)):
                 break
-            result = self._patiently({**asked, "work": pending["work"]}, task_vars)
+            given = {}
+            if pending["upload"] and files:
+                if pending["upload"]["files"] is None:
+                    given["upload"] = _weights_upload.listing(files, args.get("resolved") or self._revision)
+                else:
+                    self._send(pending["upload"]["files"], files)
+                    files = []
+            result = self._patiently({**asked, **given, "work": pending["work"]}, task_vars)
         return result
 
     def _send(self, wanted: Iterable[dict[str, Any]], files: list[_weights_upload.File]) -> None:

@@ -33,7 +33,10 @@ Progress = Callable[[str], None]
 
 # How long the controller may send nothing before its files are given up.
 UPLOAD_PATIENCE = 120.0
-UPLOAD_FILE = "upload.json"
+# What the controller is asked for, and its list of files.
+UPLOAD_FILE, LIST_FILE = "upload.json", "list.json"
+# It reads all files for their digests before it can list them.
+LIST_PATIENCE = 3600.0
 TOLD_EVERY = 1.0
 
 
@@ -49,8 +52,10 @@ class Order(NamedTuple):
     full: bool = False
     """Whether contents are read again instead of believed by size and time."""
     row: Row | None = None
+    sent: bool = False
+    """Whether the controller sends the files instead of the source."""
     upload: Listing | None = None
-    """What the controller is going to send."""
+    """What the controller would send, in check mode."""
     resolved: str | None = None
     """What the source is now, where that is known without asking it."""
     upload_patience: float = UPLOAD_PATIENCE
@@ -250,11 +255,12 @@ class Delivery:
     def _from_origin(self, staging: Staging, seeds: Mapping[str, Done]) -> Listing:
         order = self.order
         client = Client(order.access)
-        if order.upload:
-            lacking = self._begin(staging, seeds, order.upload)
+        if order.sent:
+            listing = self._listed_by_controller()
+            lacking = self._begin(staging, seeds, listing)
             self._await(staging, lacking)
             self._counter.source = self._counter.total
-            return order.upload
+            return listing
         self._tell("asking for the list of files")
         wanted = _weights_sources.place(order.wish, self.folder, order.token, order.endpoints)
         listing = _weights_sources.listing(wanted, client, order.wish.include, order.wish.exclude)
@@ -266,18 +272,44 @@ class Delivery:
         self._counter.source = transfer.received
         return listing
 
-    def _await(self, staging: Staging, lacking: Sequence[Item]) -> None:
-        """Until the controller has sent everything; it reads what is asked for in a file of the staging directory."""
+    def _listed_by_controller(self) -> Listing:
+        path = os.path.join(self.folder, LIST_FILE)
+        self.system.remove(path)
+        self._ask_controller(None)
+        self._tell("asking for the list of files")
+        deadline = time.monotonic() + LIST_PATIENCE
+        while True:
+            text = self.system.read(path)
+            if text is not None:
+                self.system.remove(path)
+                given = json.loads(text)
+                return Listing(given["resolved"], [Item(*row) for row in given["items"]])
+            if time.monotonic() > deadline:
+                raise self._silent()
+            self._check()
+            time.sleep(0.1)
+
+    def _ask_controller(self, files: list[Json] | None) -> None:
+        """Its next call of the module reads it."""
         ask = os.path.join(self.folder, UPLOAD_FILE)
-        wanted = [
-            {"path": item.path, "part": staging.part(item), "offset": _transfer.length_of(staging.part(item))}
-            for item in lacking
-        ]
-        self.system.write(ask, json.dumps({"pid": os.getpid(), "files": wanted}), mode=0o600)
+        self.system.write(ask, json.dumps({"pid": os.getpid(), "files": files}), mode=0o600)
+
+    def _await(self, staging: Staging, lacking: Sequence[Item]) -> None:
+        """Until the controller has sent everything."""
+        self._ask_controller(
+            [
+                {"path": item.path, "part": staging.part(item), "offset": _transfer.length_of(staging.part(item))}
+                for item in lacking
+            ]
+        )
         try:
             self._until_sent(staging, lacking)
         finally:
-            self.system.remove(ask)
+            self.system.remove(os.path.join(self.folder, UPLOAD_FILE))
+
+    def _silent(self) -> FleetError:
+        message = f"The controller has stopped sending the files of {self.order.path}."
+        return FleetError("transfer-failed", message, "Run again; what has arrived is kept.")
 
     def _until_sent(self, staging: Staging, lacking: Sequence[Item]) -> None:
         transfer = self._transfer(staging, Client(), self.order.limits)
@@ -291,11 +323,7 @@ class Delivery:
             if arrived != last:
                 last, since = arrived, time.monotonic()
             elif time.monotonic() - since > self.order.upload_patience:
-                raise FleetError(
-                    "transfer-failed",
-                    f"The controller has stopped sending the files of {self.order.path}.",
-                    "Run again; what has arrived is kept.",
-                )
+                raise self._silent()
             self._check()
             time.sleep(0.1)
 

@@ -45,6 +45,8 @@ def handle(params: Json, check_mode: bool) -> Json:
     system = System()
     try:
         if params["work"]:
+            if params["upload"]:
+                _hand_over(system, params)
             return _outcome(system, params["path"], params["work"], params["wait"])
         return _look(system, params) if params["look"] else _called(system, params, check_mode)
     except FleetError as error:
@@ -79,6 +81,7 @@ def order_of(system: System, params: Json) -> Order:
         limits=Limits(parallel=params["parallel"]),
         full=params["verify"] == "full",
         row=Row(tuple(share["peers"]), share["secret"], share["patience"]) if share else None,
+        sent=params["sent"],
         upload=upload and Listing(upload["resolved"], [Item(*row) for row in upload["items"]]),
         resolved=params["resolved"],
         timing=Timing(stale=params["takeover_after"]),
@@ -110,7 +113,7 @@ def _called(system: System, params: Json, check_mode: bool) -> Json:
     serves = params["share"] is not None and not check_mode
     if reason is None and not serves and not order.full:
         return _unchanged(system, order)
-    if check_mode or (reason and params["sent"] and order.upload is None and _must_fetch(order)):
+    if check_mode:
         return _predicted(system, order, reason)
     return _begun(system, params, order)
 
@@ -307,10 +310,17 @@ def _outcome(system: System, path: str, work: str, seconds: float) -> Json:
             result: Json = status["result"]
             return result
         sending = json.loads(system.read(upload) or "null")
-        asked = sending["files"] if sending and sending["pid"] == status["pid"] else None
+        asked = sending if sending and sending["pid"] == status["pid"] else None
         if asked or time.monotonic() >= deadline:
             pending = {"work": work, "phase": status["phase"], "run": status["run"], "upload": asked}
             return {"changed": False, "pending": pending}
+
+
+def _hand_over(system: System, params: Json) -> None:
+    """The list of files that the work has asked the controller for."""
+    folder = _weights_bring.staging_of(params["path"].rstrip("/"))
+    system.remove(f"{folder}/{_weights_bring.UPLOAD_FILE}")
+    system.write(f"{folder}/{_weights_bring.LIST_FILE}", json.dumps(params["upload"]), mode=0o600)
 
 
 def _told(order: Order, outcome: Outcome, seconds: float, warnings: list[str] | None = None) -> Json:

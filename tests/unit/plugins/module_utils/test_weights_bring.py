@@ -28,13 +28,13 @@ from ansible_collections.ascend.fleet.plugins.module_utils import (
 )
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
-from ansible_collections.ascend.fleet.plugins.module_utils._transfer import Item, Limits
+from ansible_collections.ascend.fleet.plugins.module_utils._transfer import Limits
 from ansible_collections.ascend.fleet.plugins.module_utils._transfer_http import Access
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_bring import Delivery, Order, Outcome
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_lease import Lease, Timing
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_peers import Row
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_share import Board, Share
-from ansible_collections.ascend.fleet.plugins.module_utils._weights_sources import MANIFEST_NAME, Listing, Wish
+from ansible_collections.ascend.fleet.plugins.module_utils._weights_sources import MANIFEST_NAME, Wish
 from tests.doubles.hub_server import Faults, HubServer
 
 REPO = "acme/tiny"
@@ -424,24 +424,32 @@ def test_the_tree(index: int, asks: list[int]) -> None:
 # From the controller -------------------------------------------------------------------------------------------------
 
 
-def test_files_of_the_controller_are_waited_for_and_verified(hub: HubServer, tmp_path: Path) -> None:
+def controller(folder: Path, listing: dict[str, Any]) -> None:
+    """What the action plugin does: list, then send what is asked for."""
+    ask = folder / ".tiny.ascend-fleet" / "upload.json"
+    until(ask.exists)
+    assert json.loads(ask.read_text())["files"] is None
+    (ask.parent / "list.json").write_text(json.dumps(listing))
+    until(lambda: ask.exists() and json.loads(ask.read_text())["files"] is not None)
+    for one in json.loads(ask.read_text())["files"]:
+        Path(one["part"]).write_bytes(FILES.get(one["path"], b""))
 
-    items = [Item(path, "controller:", len(body), hashlib.sha256(body).hexdigest()) for path, body in FILES.items()]
-    wanted = order(hub, tmp_path / "tiny", wish=Wish("controller:/x"), upload=Listing("state", items))
+
+def test_files_of_the_controller_are_waited_for_and_verified(hub: HubServer, tmp_path: Path) -> None:
+    rows = [[path, "controller:", len(body), hashlib.sha256(body).hexdigest()] for path, body in FILES.items()]
     with ThreadPoolExecutor(1) as pool:
-        work = pool.submit(deliver, wanted)
-        ask = tmp_path / ".tiny.ascend-fleet" / "upload.json"
-        until(ask.exists)
-        for one in json.loads(ask.read_text())["files"]:
-            Path(one["part"]).write_bytes(FILES[one["path"]])
+        work = pool.submit(deliver, order(hub, tmp_path / "tiny", wish=Wish("controller:/x"), sent=True))
+        controller(tmp_path, {"resolved": "state", "items": rows})
         outcome = work.result(20)
     assert outcome.revision == "state"
     assert content(tmp_path / "tiny") == FILES
 
 
 def test_a_controller_that_falls_silent(hub: HubServer, tmp_path: Path) -> None:
-
-    wanted = order(hub, tmp_path / "tiny", upload=Listing("s", [Item("a", "controller:", 3, "0" * 64)]))
-    with pytest.raises(FleetError, match="stopped sending"):
-        deliver(wanted._replace(upload_patience=0.3))
+    wanted = order(hub, tmp_path / "tiny", sent=True, upload_patience=0.3)
+    with ThreadPoolExecutor(1) as pool:
+        work = pool.submit(deliver, wanted)
+        controller(tmp_path, {"resolved": "s", "items": [["a", "controller:", 3, "0" * 64]]})
+        with pytest.raises(FleetError, match="stopped sending"):
+            work.result(20)
     assert not (tmp_path / "tiny").exists()
