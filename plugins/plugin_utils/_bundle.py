@@ -25,6 +25,7 @@ IMAGE, MODEL, FILE, GIT = "image", "model", "file", "git"
 # Needed, and brought by people: files of the controller, files of the nodes.
 LOCAL, ON_NODE = "local", "node"
 WHEELS, COLLECTIONS, PACKAGES, EXTRA = "wheels", "collections", "packages", "extra"
+SDK_WHEELS = "wheels/sdk"
 PACKAGES_ON_NODE = f"{STATE_DIR}/packages"
 # Sources of models that need no way out.
 PRESENT = ("node", "host", "controller")
@@ -109,17 +110,25 @@ class Bundle:
         self._known = {key(row["need"]): row for row in manifest["artefacts"] if row.get("need")}
 
     def host(self, host: Json) -> Json:
-        """Where the bundle has packages of the engine, nodes without one install it from them."""
-        held = next((row for row in self.manifest["artefacts"] if row["kind"] == PACKAGES), None)
-        if held is None or host["engine"]["package_dir"]:
-            return host
-        files = files_of(self.manifest, held["path"])
-        wrong = self._check(files)
+        """What the host itself is set up with: the Docker SDK, and the engine where packages of it are there."""
+        found = dict(host)
+        sdk = self._part(lambda row: row["path"] == SDK_WHEELS, "Docker SDK for Python")
+        if sdk and host["sdk"]["manage"]:
+            found["sdk"] = {**host["sdk"], "wheels": posixpath.join(self.root, SDK_WHEELS)}
+        held = self._part(lambda row: row["kind"] == PACKAGES, "packages of the engine")
+        if held and not host["engine"]["package_dir"]:
+            names = [posixpath.basename(one["path"]) for one in files_of(self.manifest, held["path"])]
+            given = {"source": posixpath.join(self.root, held["path"]), "files": names}
+            found["engine"] = {**host["engine"], "package_dir": PACKAGES_ON_NODE, "packages": given}
+        return found
+
+    def _part(self, wanted: Callable[[Json], bool], what: str) -> Json | None:
+        """A part that belongs to no entry; a bundle may be without it."""
+        row = next((row for row in self.manifest["artefacts"] if wanted(row)), None)
+        wrong = self._check(files_of(self.manifest, row["path"])) if row else None
         if wrong:
-            self._lacking.append(f"has no usable packages of the engine: {wrong}")
-        names = [posixpath.basename(one["path"]) for one in files]
-        given = {"source": posixpath.join(self.root, held["path"]), "files": names}
-        return {**host, "engine": {**host["engine"], "package_dir": PACKAGES_ON_NODE, "packages": given}}
+            self._lacking.append(f"has no usable {what}: {wrong}")
+        return row
 
     def images(self, rows: Iterable[Json], arch: str) -> list[Json]:
         found = []

@@ -133,6 +133,7 @@ def _gpg(arguments: Sequence[str], root: Path) -> None:
         done = subprocess.run(
             ["gpg", "--batch", "--no-tty", *arguments],
             cwd=root,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=GPG_SECONDS,

@@ -27,8 +27,9 @@ USE = """
 1. Copy this whole directory to the controller without a way out, and the inventory with the files that it names.
 2. Compare the sums (`sha256sum --check --quiet SHA256SUMS`) and the signature (`gpg --verify manifest.json.asc
    manifest.json`).
-3. `pip install --no-index --find-links wheels/controller -r wheels/controller/requirements.txt` and
-   `ansible-galaxy collection install --offline --no-deps collections/*.tar.gz`, where the controller has them not yet.
+3. Where the controller has them not yet:
+   `pip install --no-index --find-links wheels/controller -r wheels/controller/requirements.txt` and
+   `for one in collections/*.tar.gz; do tar -xzf "$one" -C ~/.ansible/collections; done`.
 4. Run every playbook with `fleet_bundle` in the inventory, or with `-e fleet_bundle=/path/of/this/directory`.
 
 A signature for cosign instead, made where the key is and not made by the playbook:

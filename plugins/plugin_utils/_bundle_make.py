@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ansible import release
+
 from ansible_collections.ascend.fleet.plugins.module_utils import _hashing
 from ansible_collections.ascend.fleet.plugins.module_utils._document import digest
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
@@ -141,21 +143,22 @@ class Maker:
     def sdk_wheels(self, requirements: Path) -> Json:
         """The Docker SDK for Python of nodes, as role host_prep installs it."""
         pins = re.findall(r"(?m)^([\w-]+)==", requirements.read_text(encoding="utf-8"))
-        folder = self.root / "wheels" / "sdk"
+        folder = self.root / _bundle.SDK_WHEELS
         if len(list(folder.glob("*-py3-none-any.whl"))) < len(pins):
             self.around.tell("the Docker SDK for Python")
             portable = ["--implementation=py", "--abi=none", "--platform=any", "--python-version=3.8"]
             self._pip(folder, ["--no-deps", "--require-hashes", *portable, "--requirement", str(requirements)])
-        return {"kind": _bundle.WHEELS, "need": None, "path": "wheels/sdk"}
+        return {"kind": _bundle.WHEELS, "need": None, "path": _bundle.SDK_WHEELS}
 
     def controller_wheels(self, requirements: Path) -> Json:
         folder = self.root / "wheels" / "controller"
-        stamp = folder / requirements.name
-        text = requirements.read_text(encoding="utf-8")
-        if not stamp.is_file() or stamp.read_text(encoding="utf-8") != text:
+        listed = folder / "requirements.txt"
+        text = f"ansible-core=={release.__version__}\n{requirements.read_text(encoding='utf-8')}"
+        if not listed.is_file() or listed.read_text(encoding="utf-8") != text:
             self.around.tell("Python packages of a controller")
-            self._pip(folder, ["--requirement", str(requirements)])
-            stamp.write_text(text, encoding="utf-8")
+            wanted = [line for line in text.splitlines() if line]
+            self._pip(folder, wanted)
+            listed.write_text(text, encoding="utf-8")
         return {"kind": _bundle.WHEELS, "need": None, "path": "wheels/controller"}
 
     def _pip(self, folder: Path, arguments: Sequence[str]) -> None:
@@ -166,21 +169,21 @@ class Maker:
         self.received += sum(one.stat().st_size for one in folder.iterdir() if one.name not in before)
 
     def collection(self, name: str, folder: Path) -> Json:
-        """An installed collection as an archive that ansible-galaxy installs."""
+        """An installed collection as an archive that is unpacked in a path of collections."""
         path = f"collections/{name}.tar.gz"
         target = self.root / path
         if (folder / "galaxy.yml").is_file():
-            self._built(folder, target)
+            self._built(name, folder, target)
         elif not target.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
             beside = target.with_name(f".{target.name}")
             with tarfile.open(beside, "w:gz") as archive:
                 for one in sorted(folder.iterdir()):
-                    archive.add(one, one.name, filter=_plain)
+                    archive.add(one, f"{_home(name)}/{one.name}", filter=_plain)
             beside.rename(target)
         return {"kind": _bundle.COLLECTIONS, "need": None, "path": path}
 
-    def _built(self, folder: Path, target: Path) -> None:
+    def _built(self, name: str, folder: Path, target: Path) -> None:
         """A checkout has no manifest yet; it is built again when one of its files has changed."""
         stamp = target.with_name(f".{target.name}.digest")
         parts = [one for part in PARTS for one in sorted((folder / part).rglob("*")) if one.is_file()]
@@ -192,7 +195,13 @@ class Maker:
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as scratch:
             galaxy = [sys.executable, "-m", "ansible.cli.galaxy"]
             _run([*galaxy, "collection", "build", "--output-path", scratch, str(folder)], GIT_SECONDS)
-            next(Path(scratch).glob("*.tar.gz")).rename(target)
+            whole = Path(scratch) / "whole"
+            with tarfile.open(next(Path(scratch).glob("*.tar.gz"))) as built, tarfile.open(whole, "w:gz") as archive:
+                for entry in built:
+                    content = built.extractfile(entry) if entry.isreg() else None
+                    entry.name = f"{_home(name)}/{entry.name}"
+                    archive.addfile(entry, content)
+            whole.rename(target)
         stamp.write_text(now, encoding="utf-8")
 
     def extra(self, source: Path, kind: str = _bundle.EXTRA) -> Json:
@@ -236,6 +245,10 @@ class Maker:
             self.around.tell(f"{human(self.received)} received")
 
 
+def _home(collection: str) -> str:
+    return f"ansible_collections/{collection.replace('.', '/')}"
+
+
 def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
     return None if "__pycache__" in entry.name or entry.name.endswith(".pyc") else entry
 
@@ -253,7 +266,10 @@ def _link(source: Path, target: Path) -> None:
 
 def _run(argv: Sequence[str], seconds: float) -> str:
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=seconds, check=False)
+        # Ansible makes the terminal non-blocking for itself, which its own programs refuse.
+        done = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=False
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise FleetError("bundle-incomplete", f"{argv[0]} cannot be run: {error}.") from None
     if done.returncode:

@@ -132,6 +132,18 @@ def test_what_a_kind_installs_comes_from_the_bundle_too():
     assert found["pip"] == INPUTS["pip"]
 
 
+HOST = {"engine": {"package_dir": None}, "sdk": {"manage": True, "folder": "/f"}}
+
+
+def test_the_sdk_of_nodes_comes_from_the_bundle():
+    held = Bundle(
+        "/b", {"artefacts": [{"kind": "wheels", "need": None, "path": "wheels/sdk"}], "files": []}, lambda _: None
+    )
+    assert held.host(HOST)["sdk"]["wheels"] == "/b/wheels/sdk"
+    unmanaged = {**HOST, "sdk": {"manage": False, "folder": "/f"}}
+    assert held.host(unmanaged) == unmanaged
+
+
 def test_nodes_without_an_engine_install_the_bundles_packages():
     files = [
         {"path": "packages/debs/a.deb", "size": 1, "sha256": SHA},
@@ -139,13 +151,13 @@ def test_nodes_without_an_engine_install_the_bundles_packages():
     ]
     rows = [{"kind": "packages", "need": None, "path": "packages/debs"}]
     held = Bundle("/b", {"artefacts": rows, "files": files}, lambda files: None)
-    engine = held.host({"engine": {"package_dir": None}})["engine"]
+    engine = held.host(HOST)["engine"]
     assert engine["package_dir"] == "/var/lib/ascend-fleet/packages"
     assert engine["packages"] == {"source": "/b/packages/debs", "files": ["a.deb"]}
-    own = {"engine": {"package_dir": "/srv/own"}}
+    own = {**HOST, "engine": {"package_dir": "/srv/own"}}
     assert held.host(own) == own
     damaged = Bundle("/b", {"artefacts": rows, "files": files}, lambda files: "a.deb is missing")
-    damaged.host({"engine": {"package_dir": None}})
+    damaged.host(HOST)
     assert damaged.taken() == ["has no usable packages of the engine: a.deb is missing"]
 
 
@@ -317,6 +329,19 @@ def test_extra_files_are_linked_and_what_is_not_wanted_goes(tmp_path):
     making.prune([row])
     assert (root / "extra/packages/a.deb").samefile(source / "a.deb")
     assert not (root / "images/old.tar").exists()
+
+
+def test_a_collection_is_an_archive_for_a_path_of_collections(tmp_path):
+    installed = tmp_path / "installed"
+    (installed / "plugins/__pycache__").mkdir(parents=True)
+    (installed / "plugins/__pycache__/x.pyc").write_bytes(b"x")
+    (installed / "MANIFEST.json").write_text("{}")
+    row = maker(tmp_path / "bundle").collection("acme.tools", installed)
+    listed = subprocess.run(
+        ["tar", "-tzf", tmp_path / "bundle" / row["path"]], check=True, capture_output=True, text=True
+    )
+    home = "ansible_collections/acme/tools"
+    assert listed.stdout.split() == [f"{home}/MANIFEST.json", f"{home}/plugins/"]
 
 
 def test_the_index_says_what_is_in_it_what_is_not_and_how_to_go_on():
