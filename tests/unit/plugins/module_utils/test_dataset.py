@@ -344,6 +344,32 @@ def test_two_at_once_fetch_one_copy(hub, tmp_path):
     assert hub.bytes_sent < 1.2 * sum(len(data) for data in FILES.values())
 
 
+@pytest.fixture
+def small(tmp_path):
+    """A file system of 24 MB, of which 16 are kept free for the file system itself."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "small", str(folder)], check=False)
+    if mounted.returncode:
+        pytest.skip("mounting a tmpfs needs root")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_file_system_that_is_too_small_is_left_as_it_was_and_filled_when_it_grows(small, tmp_path):
+    archive = tmp_path / "archive"
+    archive.write_bytes(tar({f"{n}.json": RECORDS + b" " * 2_000_000 for n in range(6)}))
+    item = _dataset.item("archive", str(archive), sha(archive.read_bytes()))
+    want = _dataset.Want(str(small / "data"), "alpaca", archive=item)
+    with pytest.raises(FleetError) as caught:
+        _dataset.bring(SYSTEM, want, silent)
+    assert caught.value.finding["check"] == "transfer-space"
+    assert not (small / "data").exists()
+    subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
+    assert _dataset.bring(SYSTEM, want, silent)["files"] == 6
+    assert os.listdir(small) == ["data"]
+
+
 # The module's call
 
 
