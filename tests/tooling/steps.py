@@ -119,7 +119,7 @@ STEPS = (
         pytest("fleet and not exhaustive", "tests", f"--ignore={WHOLE_RUN}", f"--ignore={DEMO}"),
         FLEET,
         pytest=True,
-        timeout=2400,
+        timeout=3600,
     ),
     Step(
         "next-site",
