@@ -14,8 +14,12 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
+
+from tests.doubles import packages
+from tests.doubles.wan import package
 
 from . import artefacts, inventory
 from .engine import ensure_engine
@@ -32,6 +36,8 @@ REPORT = ROOT / "fleet-report"
 IMAGES = ("diffusers", "comfyui-base")
 # Packages on the storage that the servers share.
 PACKAGES = "/mnt/sfs_turbo/packages"
+# The vendor's package with Wan2.1 lies on one server.
+FILMS = "/srv/packages"
 _CHANGED = re.compile(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)", re.MULTILINE)
 
 
@@ -45,6 +51,8 @@ def main() -> None:
     try:
         for name in IMAGES:
             fleet.publish(name)
+        _bring_package(fleet)
+        more |= {"sim_films": FILMS, "sim_diffusers": str(package.diffusers_archive())}
         inventory.write(fleet, INVENTORY / "hosts.yml", more)
         _play("Run ansible-playbook site.yml -i inventories/aigc")
         made = sorted((REPORT / _verdict()["run_id"] / "jobs").glob("*/*/*"))
@@ -57,6 +65,14 @@ def main() -> None:
         say("Remove the fleet again")
         fleet.down()
         raise
+
+
+def _bring_package(fleet: Fleet) -> None:
+    node = fleet.node("n1")
+    node.exec("mkdir", "-p", FILMS)
+    with tempfile.TemporaryDirectory() as folder:
+        content = package.package(Path(folder)).read_bytes()
+    node.put({f"{FILMS}/{packages.file_name()}": (0o644, content)})
 
 
 def _play(what: str) -> str:
