@@ -61,20 +61,29 @@ def model_identity(row: Mapping[str, Any]) -> Json:
 def _of_inputs(value: Any) -> Iterator[Json]:
     """Sources in what a kind installs: URLs with a digest, git trees at a version, files of the controller."""
     if isinstance(value, Mapping):
-        if value.get("git"):
-            return
         if _is_file(value):
             yield {"kind": FILE, "url": value["url"], "sha256": value["sha256"]}
         for key, inner in value.items():
             if key == "path" and inner and "sha256" in value:
                 yield {"kind": LOCAL, "source": inner}
-            source = inner.get("git") if isinstance(inner, Mapping) else None
-            if source and "archive" in inner:
-                yield {"kind": GIT, "url": source, "version": value.get("version")}
+            tree = _tree(inner, value)
+            if tree:
+                yield tree
             yield from _of_inputs(inner)
     elif isinstance(value, list | tuple):
         for inner in value:
             yield from _of_inputs(inner)
+
+
+def _tree(value: Any, around: Mapping[str, Any]) -> Json | None:
+    """A source that may be given as an archive of the controller, and is fetched from a repository or an address."""
+    if not isinstance(value, Mapping) or "archive" not in value:
+        return None
+    if value.get("git"):
+        return {"kind": GIT, "url": value["git"], "version": value.get("commit") or around.get("version")}
+    if isinstance(value.get("url"), Mapping):
+        return {"kind": FILE, **{name: value["url"][name] for name in ("url", "sha256")}}
+    return None
 
 
 def _is_file(value: Mapping[str, Any]) -> bool:
@@ -165,12 +174,13 @@ class Bundle:
             return {**value, "url": None, "path": posixpath.join(self.root, held["path"])}
         result = {}
         for name, inner in value.items():
-            if isinstance(inner, Mapping) and inner.get("git") and "archive" in inner:
-                held = self._held({"kind": GIT, "url": inner["git"], "version": value.get("version")})
-                archive = {"path": posixpath.join(self.root, held["path"]), "url": None, "sha256": held["sha256"]}
-                result[name] = {**inner, "git": None, "archive": archive}
-            else:
+            tree = _tree(inner, value)
+            if tree is None:
                 result[name] = self.inputs(inner)
+                continue
+            held = self._held(tree)
+            archive = {"path": posixpath.join(self.root, held["path"]), "url": None, "sha256": held["sha256"]}
+            result[name] = {**inner, "git": None, "url": None, "archive": archive}
         return result
 
     def _held(self, need: Mapping[str, Any]) -> Json:

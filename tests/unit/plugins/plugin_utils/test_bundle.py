@@ -125,11 +125,38 @@ def test_what_a_kind_installs_comes_from_the_bundle_too():
     git = {"kind": "git", "url": "https://git.example/comfy.git", "version": "v0.3.7"}
     far = {"kind": "file", "url": "https://x.example/far.json", "sha256": SHA}
     found = bundle(git, far).inputs(INPUTS)
-    assert found["source"] == {"git": None, "archive": {"path": f"/b/{_bundle.place(git)}", "url": None, "sha256": SHA}}
+    archive = {"path": f"/b/{_bundle.place(git)}", "url": None, "sha256": SHA}
+    assert found["source"] == {"git": None, "url": None, "archive": archive}
     assert found["workflows"][0]["path"] == f"/b/{_bundle.place(far)}"
     assert found["workflows"][0]["url"] is None
     assert found["workflows"][1] == INPUTS["workflows"][1]
     assert found["pip"] == INPUTS["pip"]
+
+
+@pytest.mark.parametrize(
+    ("source", "need"),
+    [
+        (
+            {"commit": "d55f", "git": "https://git.example/diffusers", "archive": None, "url": None},
+            {"kind": "git", "url": "https://git.example/diffusers", "version": "d55f"},
+        ),
+        (
+            {
+                "commit": "d55f",
+                "git": None,
+                "archive": None,
+                "url": {"url": "https://x.example/d.tar.gz", "sha256": SHA},
+            },
+            {"kind": "file", "url": "https://x.example/d.tar.gz", "sha256": SHA},
+        ),
+    ],
+)
+def test_a_tree_of_any_kind_becomes_an_archive(source, need):
+    inputs = {"diffusers": source}
+    assert list(_bundle.needs({**document(), "bakes": [{"inputs": inputs}]}, "aarch64")) == [need]
+    found = bundle(need).inputs(inputs)["diffusers"]
+    assert found["archive"]["path"] == f"/b/{_bundle.place(need)}"
+    assert (found["git"], found["url"], found["commit"]) == (None, None, "d55f")
 
 
 HOST = {"engine": {"package_dir": None}, "sdk": {"manage": True, "folder": "/f"}}
