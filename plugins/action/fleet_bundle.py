@@ -179,4 +179,4 @@ def _collections() -> Iterator[tuple[str, Path]]:
     for name in COLLECTIONS:
         with contextlib.suppress(ImportError):
             module = importlib.import_module(f"ansible_collections.{name}")
-            yield name, Path(next(iter(module.__path__)))
+            yield from ((name, Path(folder)) for folder in module.__path__)
