@@ -104,6 +104,7 @@ setup(name="{name}", version="1.0", py_modules=["{module}"])
 """
 
 
+@pytest.mark.exhaustive
 def test_the_vendors_libraries_are_installed_once_and_used(ground: Ground, tmp_path: Path) -> None:
     """Folders named and laid out as the guide says; what is in them is ours."""
     node = ground.node()
@@ -122,7 +123,9 @@ def test_the_vendors_libraries_are_installed_once_and_used(ground: Ground, tmp_p
     (failure,) = outcome.verdict["failures"]
     assert failure["service"] == "bad", outcome.out
     # It failed in the pipeline's call, long after both libraries were there.
-    assert "ascend_diffusers at work\nascendx_mm at work" in failure["message"]
+    assert "no_such_argument" in failure["message"]
+    log = json.loads(node.exec("cat", "/var/lib/ascend-fleet/jobs/bad/failure.json").out)["log"]
+    assert "ascend_diffusers at work\nascendx_mm at work" in log
     fetched = tmp_path / "report" / outcome.verdict["run_id"] / "jobs" / "n1" / "good"
     assert len(list(fetched.glob("*.png"))) == 1
     manifest = json.loads((fetched / ".manifest.json").read_text())
