@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any, Callable, Dict, NamedTuple
 
-from ansible_collections.ascend.fleet.plugins.module_utils import _bake, _bake_builder, _image_history, _lock
+from ansible_collections.ascend.fleet.plugins.module_utils import _bake, _bake_builder, _image_history
 from ansible_collections.ascend.fleet.plugins.module_utils._bake_builder import Builder, telling
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import EngineReader
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, action
@@ -118,13 +118,18 @@ class BakeScope:
     # What is left
 
     def _leftovers(self) -> list[Json]:
-        lease = _lock.holder_of(self._system, self._run_id)
-        working = {self._run_id, (lease or {}).get("run_id")}
-        reason = "the run that built in it has ended"
+        """What other runs build here. While one is alive its lease keeps this run from carrying it out."""
         return [
-            action("bakes", "discard", record["container"], reason, before=record["reference"], after=record)
+            action(
+                "bakes",
+                "discard",
+                record["container"],
+                f"run {record['run']} has left it",
+                before=record["reference"],
+                after=record,
+            )
             for record in _bake_builder.records(self._system)
-            if record["run"] not in working
+            if record["run"] != self._run_id
         ]
 
     # What a run asks of the node that builds

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 
 import pytest
 
@@ -144,20 +143,11 @@ def record(tmp_path, run):
     return builder
 
 
-def test_what_a_dead_run_left_is_removed(tmp_path):
+def test_what_another_run_left_is_removed(tmp_path):
     row = bake()
     builder = record(tmp_path, OTHER)
     record(tmp_path, RUN)
     assert planned(scope(tmp_path, row, Engine(name_of(row)))) == [("discard", builder, None)]
-
-
-@pytest.mark.parametrize(("seconds", "left"), [(600, []), (-1, ["discard"])])
-def test_what_a_run_works_on_is_left_alone_as_long_as_its_lease_holds(tmp_path, seconds, left):
-    row = bake()
-    record(tmp_path, OTHER)
-    lease = {"run_id": OTHER, "owner": "joe", "expires": time.time() + seconds}
-    write(tmp_path, "/var/lib/ascend-fleet/lease.json", json.dumps(lease))
-    assert [act for act, _target, _because in planned(scope(tmp_path, row, Engine(name_of(row))))] == left
 
 
 @pytest.mark.parametrize("phase", _node_bakes.PHASES)
