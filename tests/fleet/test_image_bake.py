@@ -52,7 +52,7 @@ class Bakery(Ground):
             "container_port": 80,
             "command": ["python3", "-m", "http.server", "80", "--directory", "/srv"],
             "probe": {"steps": [{"path": "/", "expect": [{"contains": text}]}]},
-            "bake": {"tasks": str(HERE / "playbooks" / "bake_page.yml"), "inputs": {"text": text, **inputs}},
+            "bake": {"tasks": str(HERE / "tasks" / "bake_page.yml"), "inputs": {"text": text, **inputs}},
         }
 
     def variables(self, entry: dict[str, Any], **more: Any) -> dict[str, Any]:
