@@ -240,6 +240,28 @@ def test_a_disk_that_fills_up_leaves_no_half_image(small_disk: Bench, shop: Shop
     assert small_disk.every_name("containerd") == set()
 
 
+@pytest.fixture
+def small_docker(servers: Fleet, door: Running) -> Iterator[Bench]:
+    """The second server's Docker on a file system of 24 megabytes."""
+    node = servers.node("n2")
+    stop = "systemctl stop docker.socket docker.service"
+    node.exec("sh", "-c", f"{stop}; mount -t tmpfs -o size=24m tmpfs /var/lib/docker && systemctl start docker")
+    node.wait_ready()
+    yield Bench(node)
+    node.exec("sh", "-c", f"{stop}; umount /var/lib/docker && systemctl reset-failed; systemctl start docker")
+    node.wait_ready()
+
+
+def test_a_docker_that_runs_full_leaves_no_half_image(small_docker: Bench, shop: Shop) -> None:
+    """What travels is small and what it unpacks to is not, so that nobody can tell before."""
+    shop.push("unpacks", "empty", layers=3, size=16 << 20)
+    failed = small_docker.call(small_docker.document([image(shop.ref("unpacks"))], [shop.row()], retries=0))
+    assert [item["check"] for item in failed["findings"]] == ["image-space"], failed
+    assert docker(small_docker.node, "images", "--all", "--quiet") == ""
+    shop.push("fits", "fits", layers=1, size=1 << 20)
+    assert small_docker.call(small_docker.document([image(shop.ref("fits"))], [shop.row()]))["changed"] is True
+
+
 def test_two_runs_at_once_bring_an_image_once(bench: Bench, shop: Shop) -> None:
     shop.push("twice", "twice", layers=2, size=2 << 20)
     document = bench.document([image(shop.ref("twice"))], [shop.row()])
