@@ -6,7 +6,8 @@
 A package of 0.7 GB is made: an outer zip that holds three zips, of large binaries and of thousands of small files.
 Each way then unpacks all of it, in turns: the module in one task; unarchive in one task for the outer zip and one for
 each zip in it; bsdtar likewise, by itself without Ansible. A second run of each follows on what is there. Aims: the
-first run takes at most 0.4 of unarchive's time, the second one 0.25, and memory does not grow with the package.
+first run takes at most 0.4 of unarchive's time, the second one 0.25, and memory does not grow with the package. Of each
+the least of several runs counts.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import json
 import os
 import random
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -189,8 +189,8 @@ def main() -> int:
         most = memory(folder, outer, folder / "memory" / "tree")
         unpacked = sum(path.stat().st_size for path in (folder / "memory").rglob("*") if path.is_file())
         size = outer.stat().st_size
-    middle = {way: {run: statistics.median(values) for run, values in runs.items()} for way, runs in times.items()}
-    ratios = {run: middle["ascendcloud_package"][run] / middle["unarchive"][run] for run in ("first", "again")}
+    least = {way: {run: min(values) for run, values in runs.items()} for way, runs in times.items()}
+    ratios = {run: least["ascendcloud_package"][run] / least["unarchive"][run] for run in ("first", "again")}
     ok = ratios["first"] <= FIRST_AIM and ratios["again"] <= AGAIN_AIM and most <= MEMORY_AIM
     result = {
         "package_bytes": size,
@@ -200,8 +200,8 @@ def main() -> int:
             way: {run: [round(v, 2) for v in values] for run, values in runs.items()} for way, runs in times.items()
         },
         "ratio_to_unarchive": {run: round(value, 3) for run, value in ratios.items()},
-        "ratio_to_bsdtar": round(middle["ascendcloud_package"]["first"] / middle["bsdtar"]["first"], 3)
-        if "bsdtar" in middle
+        "ratio_to_bsdtar": round(least["ascendcloud_package"]["first"] / least["bsdtar"]["first"], 3)
+        if "bsdtar" in least
         else "bsdtar is not on this machine (Debian, Ubuntu: libarchive-tools)",
         "peak_memory_bytes": most,
         "aims": {"first": FIRST_AIM, "again": AGAIN_AIM, "memory": MEMORY_AIM},
