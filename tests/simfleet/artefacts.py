@@ -17,7 +17,8 @@ from typing import IO
 
 import docker
 
-from ..doubles import comfyui_tree
+from tests.doubles import comfyui_tree
+
 from . import builder, cache, images, machine, oci
 from .errors import SimError
 from .node import read_archived
