@@ -45,8 +45,8 @@ RETURN = r"""
 ---
 _value:
   description:
-    - Host names, each with a list of dicts with the keys V(reference), V(id) and V(work).
-    - The last is V(build) or V(share).
+    - Host names, each with a list of dicts with the keys V(reference), V(id), V(work) and V(others).
+    - V(work) is V(build) or V(share); V(others) says whether another node waits for the image.
   type: dict
 """
 
@@ -54,7 +54,7 @@ _value:
 SEEN = ("__fleet_bakes_seen", "__fleet_seen")
 
 
-def bake_shares(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, list[dict[str, str]]]:
+def bake_shares(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     return shares({host: _seen(hostvars[host]) for host in hosts})
 
 

@@ -26,7 +26,7 @@ Json = Dict[str, Any]
 Progress = Callable[[str], None]
 
 # What a run asks of the node that builds, one after the other; ``share`` is for an image that is there already.
-START, COMMIT, SHARE, DISCARD = PHASES = ("start", "commit", "share", "discard")
+START, KEEP, COMMIT, SHARE, DISCARD = PHASES = ("start", "keep", "commit", "share", "discard")
 
 
 class Seen(NamedTuple):
@@ -175,7 +175,8 @@ class BakeScope:
         try:
             with telling(progress, f"committing {act['target']}"):
                 builder.commit(base, {_bake_builder.LABEL + key: value for key, value in labels.items()})
-            self._share(act, progress)
+            if act["action"] == COMMIT:
+                self._share(act, progress)
         except BaseException:
             builder.discard(image_too=True)
             raise
@@ -203,6 +204,7 @@ class BakeScope:
 
 _WORK: dict[str, Callable[[BakeScope, Json, Progress], None]] = {
     START: BakeScope._start,
+    KEEP: BakeScope._commit,
     COMMIT: BakeScope._commit,
     SHARE: BakeScope._share,
     DISCARD: BakeScope._discard,

@@ -101,11 +101,11 @@ options:
       phase:
         description:
           - V(start) makes the container in which tasks install.
-          - V(commit) makes the image of it, and shares it as V(share) does.
+          - V(keep) makes the image of it, V(commit) also shares it as V(share) does.
           - V(share) pushes the image to the registry, or saves it into an archive where there is none.
           - V(discard) removes the container and what there is of the image.
         type: str
-        choices: [start, commit, share, discard]
+        choices: [start, keep, commit, share, discard]
         required: true
       owner:
         description: Number of the user on the node who may read the archive.
@@ -322,7 +322,11 @@ def main() -> None:
                 "type": "dict",
                 "options": {
                     "id": {"type": "str", "required": True},
-                    "phase": {"type": "str", "required": True, "choices": ["start", "commit", "share", "discard"]},
+                    "phase": {
+                        "type": "str",
+                        "required": True,
+                        "choices": ["start", "keep", "commit", "share", "discard"],
+                    },
                     "owner": {"type": "int"},
                 },
             },

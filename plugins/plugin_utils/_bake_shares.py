@@ -11,7 +11,7 @@ from typing import Any
 BUILD, SHARE = "build", "share"
 
 
-def shares(seen: Mapping[str, Mapping[str, Any]]) -> dict[str, list[dict[str, str]]]:
+def shares(seen: Mapping[str, Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     """Work by host, from what ``fleet_node`` saw of each host in the order of the play.
 
     An image that some node has already is shared from there. Every other is built once, on one of the nodes that need
@@ -29,11 +29,16 @@ def shares(seen: Mapping[str, Mapping[str, Any]]) -> dict[str, list[dict[str, st
             if act["scope"] == "bakes" and act["action"] == "bake" and not act["predicted_because"]:
                 wanting.setdefault(act["target"], []).append(host)
                 ids.setdefault(act["target"], act["after"]["id"])
-    work: dict[str, list[dict[str, str]]] = {}
+    work: dict[str, list[dict[str, Any]]] = {}
     for reference, hosts in wanting.items():
         owner = holding.get(reference)
         host = owner or min(hosts, key=lambda name: len(work.get(name, [])))
         work.setdefault(host, []).append(
-            {"reference": reference, "id": ids[reference], "work": SHARE if owner else BUILD}
+            {
+                "reference": reference,
+                "id": ids[reference],
+                "work": SHARE if owner else BUILD,
+                "others": any(name != host for name in hosts),
+            }
         )
     return work

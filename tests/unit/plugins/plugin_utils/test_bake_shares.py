@@ -36,6 +36,11 @@ def test_an_image_is_built_once_however_many_nodes_need_it():
     assert told(shares({host: seen(lacks=["a"]) for host in ("n1", "n2", "n3")})) == {"n1": [("build", "a")]}
 
 
+def test_an_image_of_one_node_has_nowhere_to_go():
+    work = shares({"n1": seen(lacks=["a", "b"]), "n2": seen(lacks=["b"])})
+    assert {row["reference"]: row["others"] for rows in work.values() for row in rows} == {"a": False, "b": True}
+
+
 def test_different_images_are_built_side_by_side():
     work = shares({host: seen(lacks=["a", "b", "c"]) for host in ("n1", "n2")})
     assert told(work) == {"n1": [("build", "a"), ("build", "c")], "n2": [("build", "b")]}
