@@ -168,7 +168,7 @@ def _member(view: View, entry: zipfile.ZipInfo) -> Member:
     if entry.flag_bits & _ENCRYPTED:
         raise _unsafe(view, f"holds the encrypted entry {entry.filename}", "Get a package that is not encrypted.")
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        how = zipfile.compressor_names.get(entry.compress_type, entry.compress_type)  # type: ignore[attr-defined]
+        how = zipfile.compressor_names.get(entry.compress_type, entry.compress_type)  # type: ignore[attr-defined]  # no stub
         raise _unsafe(view, f"holds {entry.filename}, compressed by {how}, which is not understood")
     mode = entry.external_attr >> 16 if entry.create_system == _UNIX else 0
     kind = stat.S_IFMT(mode)

@@ -512,7 +512,7 @@ class _LocalFile:
     """A file of the node, read as if a server had sent it."""
 
     def __init__(self, url: str, offset: int) -> None:
-        self._stream = open(urllib.request.url2pathname(urlsplit(url).path), "rb", buffering=0)  # noqa: SIM115
+        self._stream = open(urllib.request.url2pathname(urlsplit(url).path), "rb", buffering=0)  # noqa: SIM115 - __exit__
         self._stream.seek(offset)
         self.status = 206 if offset else 200
         self.headers: dict[str, str] = {}
