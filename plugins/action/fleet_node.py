@@ -16,7 +16,7 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import finding
 from ansible_collections.ascend.fleet.plugins.plugin_utils import _registry_logins
-from ansible_collections.ascend.fleet.plugins.plugin_utils._lease_owner import is_gone
+from ansible_collections.ascend.fleet.plugins.plugin_utils._lease_owner import dead_holder
 from ansible_collections.ascend.fleet.plugins.plugin_utils._records import write_record
 from ansible_collections.ascend.fleet.plugins.plugin_utils._secret_files import read_secret
 
@@ -78,7 +78,7 @@ class ActionModule(ActionBase):
         if action not in (*CHANGING, POLL) or self._task.check_mode:
             return self._module(args, task_vars)
         result = self._patiently(args, task_vars)
-        holder = _dead_holder(result)
+        holder = dead_holder(result)
         if holder:
             result = self._patiently({**args, "take_over": holder}, task_vars)
         if boolean(background):
@@ -162,12 +162,3 @@ def _unreachable(message: str) -> dict[str, Any]:
 def _essence(result: dict[str, Any]) -> dict[str, Any]:
     """A failure as it is shown: the message says it all, the record keeps the rest."""
     return {key: value for key, value in result.items() if key not in ("plan", "services", "node", "diff", "findings")}
-
-
-def _dead_holder(result: dict[str, Any]) -> str | None:
-    """The run that holds the lease, when its process ran on this controller and has ended."""
-    for item in result.get("findings") or []:
-        if item["check"] == "lease-held":
-            holder = item["value"]
-            return str(holder["run_id"]) if is_gone(str(holder.get("owner") or "")) else None
-    return None

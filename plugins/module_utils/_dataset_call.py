@@ -14,7 +14,7 @@ from typing import Any, Dict
 from ansible_collections.ascend.fleet.plugins.module_utils import _dataset, _transfer, _work
 from ansible_collections.ascend.fleet.plugins.module_utils._dataset import Want
 from ansible_collections.ascend.fleet.plugins.module_utils._document import STATE_DIR, STATUS_DIR, digest
-from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, unwritable
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, answered
 from ansible_collections.ascend.fleet.plugins.module_utils._lock import Lock
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 from ansible_collections.ascend.fleet.plugins.module_utils._transfer_http import Access
@@ -29,20 +29,7 @@ FRESH_SECONDS = 60
 
 
 def handle(params: Json, check_mode: bool) -> Json:
-    system = System()
-    try:
-        return _called(system, params, check_mode)
-    except FleetError as error:
-        return _refusal(error)
-    except OSError as error:
-        told = unwritable(error)
-        if told is None:
-            raise
-        return _refusal(told)
-
-
-def _refusal(error: FleetError) -> Json:
-    return {"failed": True, "changed": False, "msg": error.told(), "findings": [error.finding]}
+    return answered(lambda: _called(System(), params, check_mode))
 
 
 def want_of(system: System, params: Json) -> Want:

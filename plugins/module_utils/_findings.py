@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import Any, NamedTuple
+from typing import Any, Callable, NamedTuple
 
 ERROR = "error"
 WARNING = "warning"
@@ -568,3 +568,20 @@ def unwritable(error: Exception) -> FleetError | None:
     folder, name = os.path.split(str(error.filename))
     path = folder if name.startswith(".ascend-fleet-") else error.filename
     return FleetError("node-files", f"{path} cannot be written: {error.strerror}.", value=path)
+
+
+def answered(call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The result of a module, also where it refuses."""
+    try:
+        return call()
+    except FleetError as error:
+        return _failure(error)
+    except OSError as error:
+        told = unwritable(error)
+        if told is None:
+            raise
+        return _failure(told)
+
+
+def _failure(error: FleetError) -> dict[str, Any]:
+    return {"failed": True, "changed": False, "msg": error.told(), "findings": [error.finding]}

@@ -10,7 +10,7 @@ from typing import Any, Dict
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _lock, _node_apply, _node_report, _work
 from ansible_collections.ascend.fleet.plugins.module_utils._document import SCHEMA, digest
-from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, unwritable
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, answered
 from ansible_collections.ascend.fleet.plugins.module_utils._node import Node, NodePlan
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
@@ -21,17 +21,11 @@ PLANNING_SECONDS = 60
 
 
 def handle(params: Json, check_mode: bool) -> Json:
-    system = System()
-    try:
+    def call() -> Json:
         _check_schema(params["document"])
-        return _ACTIONS[params["action"]](system, params, check_mode)
-    except FleetError as error:
-        return _refusal(error)
-    except OSError as error:
-        told = unwritable(error)
-        if told is None:
-            raise
-        return _refusal(told)
+        return _ACTIONS[params["action"]](System(), params, check_mode)
+
+    return answered(call)
 
 
 def _check_schema(document: Json | None) -> None:
@@ -43,10 +37,6 @@ def _check_schema(document: Json | None) -> None:
             key="schema",
             value=given,
         )
-
-
-def _refusal(error: FleetError) -> Json:
-    return {"failed": True, "changed": False, "msg": error.told(), "findings": [error.finding]}
 
 
 def _observe(system: System, params: Json, check_mode: bool) -> Json:

@@ -22,7 +22,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils import (
     _work,
 )
 from ansible_collections.ascend.fleet.plugins.module_utils._document import STATE_DIR, STATUS_DIR, digest
-from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, unwritable
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, answered
 from ansible_collections.ascend.fleet.plugins.module_utils._lock import Lock
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 from ansible_collections.ascend.fleet.plugins.module_utils._transfer import Done, Item, Limits
@@ -42,24 +42,15 @@ READ_AGAIN = "its files are to be read again"
 
 
 def handle(params: Json, check_mode: bool) -> Json:
-    system = System()
-    try:
-        if params["work"]:
-            if params["upload"]:
-                _hand_over(system, params)
-            return _outcome(system, params["path"], params["work"], params["wait"])
-        return _look(system, params) if params["look"] else _called(system, params, check_mode)
-    except FleetError as error:
-        return _refusal(error)
-    except OSError as error:
-        told = unwritable(error)
-        if told is None:
-            raise
-        return _refusal(told)
+    return answered(lambda: _asked(System(), params, check_mode))
 
 
-def _refusal(error: FleetError) -> Json:
-    return {"failed": True, "changed": False, "msg": error.told(), "findings": [error.finding]}
+def _asked(system: System, params: Json, check_mode: bool) -> Json:
+    if params["work"]:
+        if params["upload"]:
+            _hand_over(system, params)
+        return _outcome(system, params["path"], params["work"], params["wait"])
+    return _look(system, params) if params["look"] else _called(system, params, check_mode)
 
 
 def order_of(system: System, params: Json) -> Order:

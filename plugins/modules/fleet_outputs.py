@@ -81,7 +81,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _job_archive
-from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, unwritable
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import answered
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
 
@@ -102,15 +102,9 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    try:
-        result = _handle(System(), module.params, module.check_mode)
-    except FleetError as error:
-        module.fail_json(msg=error.told(), findings=[error.finding])
-    except OSError as error:
-        told = unwritable(error)
-        if told is None:
-            raise
-        module.fail_json(msg=told.told(), findings=[told.finding])
+    result = answered(lambda: _handle(System(), module.params, module.check_mode))
+    if result.get("failed"):
+        module.fail_json(**result)
     module.exit_json(changed=False, **result)
 
 
