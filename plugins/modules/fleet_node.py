@@ -11,6 +11,7 @@ module: fleet_node
 short_description: Observe or apply the whole document of a node
 version_added: 0.1.0
 author: ascend.fleet contributors (@ascend-fleet)
+extends_documentation_fragment: [ascend.fleet.registry_logins]
 description:
   - Observes a node against its document, plans the difference and, on request, applies it, in one call
     for all host settings, images and services of the node.
@@ -145,25 +146,6 @@ options:
       https:
         description: URL for HTTPS.
         type: str
-  logins:
-    description:
-      - Logins of registries, which the document leaves out. Set by the action plugin from C(fleet_registries).
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      address:
-        description: Host and port of the registry.
-        type: str
-        required: true
-      username:
-        description: Name to log in with.
-        type: str
-        required: true
-      password:
-        description: Password or key.
-        type: str
-        required: true
   peer:
     description:
       - Host and port of a registry on another node that is asked for images first.

@@ -19,6 +19,7 @@ author:
   - ascend.fleet contributors (@ascend-fleet)
 extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
+  - ascend.fleet.registry_logins
 attributes:
   check_mode:
     support: full
@@ -56,24 +57,6 @@ options:
     type: list
     elements: dict
     default: []
-  logins:
-    description: Logins of registries. Set by the action plugin.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      address:
-        description: Host and port of the registry.
-        type: str
-        required: true
-      username:
-        description: Name to log in with.
-        type: str
-        required: true
-      password:
-        description: Password or key.
-        type: str
-        required: true
 """
 
 EXAMPLES = r"""

@@ -11,6 +11,7 @@ module: model_weights
 short_description: Bring the files of a model to a directory of a node
 version_added: 0.1.0
 author: ascend.fleet contributors (@ascend-fleet)
+extends_documentation_fragment: [ascend.fleet.transfer]
 description:
   - Brings a model from Hugging Face, ModelScope, a git repository with large files, an HTTPS server with a manifest,
     the controller, another directory or other nodes, and gives it its name only when every file of it was verified.
@@ -71,43 +72,6 @@ options:
       modelscope:
         description: Address in place of V(https://www.modelscope.cn).
         type: str
-  proxy:
-    description:
-      - Proxy for sources outside. Other nodes are always reached directly.
-    type: dict
-    suboptions:
-      http:
-        description: URL for HTTP.
-        type: str
-      https:
-        description: URL for HTTPS.
-        type: str
-      no_proxy:
-        description: Hosts and domains that are reached without it.
-        type: list
-        elements: str
-  ca_file:
-    description:
-      - File on the node with further certificates to trust. By default the bundle that P(ascend.fleet.host_prep#role)
-        installs, where it is there.
-    type: path
-  validate_certs:
-    description:
-      - Whether certificates are checked.
-    type: bool
-    default: true
-  parallel:
-    description:
-      - Files that are fetched at the same time.
-    type: int
-    default: 4
-  verify:
-    description:
-      - V(size) believes a file whose size and time of change are those of the manifest.
-      - V(full) reads every file again and compares its digest, on all cores.
-    type: str
-    choices: [size, full]
-    default: size
   takeover_after:
     description:
       - Seconds without a sign of life after which another node's work on a shared directory is taken over.
@@ -213,13 +177,6 @@ attributes:
   diff_mode:
     support: full
     description: The files with their sizes, before and after.
-  idempotent:
-    support: full
-    description: A second call finds the manifest and changes nothing.
-  platform:
-    support: full
-    platforms: linux
-    description: Linux.
 notes:
   - Needs nothing but Python 3.8 on the node, and git for sources of that kind.
   - Secrets and tokens never leave the host they are meant for, also when it answers with a redirect.

@@ -11,6 +11,7 @@ module: training_dataset
 short_description: Bring training or evaluation data to a directory of a node
 version_added: 0.1.0
 author: ascend.fleet contributors (@ascend-fleet)
+extends_documentation_fragment: [ascend.fleet.transfer]
 description:
   - Brings files, the content of an archive, or another directory of the node to a directory that is complete or absent.
     It gets its name only when every file was verified and the whole has the format that it should have.
@@ -75,47 +76,11 @@ options:
     description:
       - Directory on the node to take the files from. On the same file system they are linked, not copied.
     type: path
-  verify:
-    description:
-      - V(size) believes a file whose size and time of change are those of the manifest; V(full) reads every file again.
-    type: str
-    choices: [size, full]
-    default: size
   max_size:
     description:
       - Bytes that an archive may unpack to.
     type: int
     default: 1099511627776
-  parallel:
-    description:
-      - Files that are fetched at the same time.
-    type: int
-    default: 4
-  proxy:
-    description:
-      - Proxy for what comes from outside.
-    type: dict
-    suboptions:
-      http:
-        description: URL for HTTP.
-        type: str
-      https:
-        description: URL for HTTPS.
-        type: str
-      no_proxy:
-        description: Hosts and domains that are reached without it.
-        type: list
-        elements: str
-  ca_file:
-    description:
-      - File on the node with further certificates to trust. By default the bundle that P(ascend.fleet.host_prep#role)
-        installs, where it is there.
-    type: path
-  validate_certs:
-    description:
-      - Whether certificates are checked.
-    type: bool
-    default: true
   wait:
     description:
       - Seconds to wait on the node before the work is left running in the background.
@@ -128,13 +93,6 @@ attributes:
   diff_mode:
     support: none
     description: The manifest in the directory says what is in it.
-  idempotent:
-    support: full
-    description: A second call finds the manifest and changes nothing.
-  platform:
-    support: full
-    platforms: linux
-    description: Linux.
 notes:
   - Needs nothing but Python 3.8 on the node.
 """
