@@ -152,6 +152,7 @@ class Bench:
         self.node.exec(
             "sh",
             "-c",
+            "docker ps -aq | xargs -r docker rm --force --volumes; "
             "docker images -aq | sort -u | xargs -r docker rmi -f; "
             "ctr -n k8s.io images ls -q | xargs -r ctr -n k8s.io images rm --sync; "
             "ctr -n k8s.io content ls -q | xargs -r ctr -n k8s.io content rm; "
