@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import finding
@@ -25,7 +26,7 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         task_vars = task_vars or {}
         args = dict(self._task.args)
-        run = {key: args["run"][key] for key in ("id", "report_dir")}
+        run = _run(args.get("run"))
         host = str(task_vars.get("inventory_hostname", self._task.name))
         record = _records.read_record(run["report_dir"], run["id"], args.get("step", "jobs"), host)
         jobs = [
@@ -64,3 +65,12 @@ class ActionModule(ActionBase):
     def _module(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         result: dict[str, Any] = self._execute_module(module_name=MODULE, module_args=args, task_vars=task_vars)
         return result
+
+
+def _run(given: Any) -> dict[str, Any]:
+    run = {key: (given or {}).get(key) for key in ("id", "report_dir")}
+    missing = [key for key, value in run.items() if not value]
+    if missing:
+        told = f"fleet_outputs: run has no {' and no '.join(missing)}; give it the run that fleet_compile returned."
+        raise AnsibleActionFail(told)
+    return run
