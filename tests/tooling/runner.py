@@ -31,10 +31,21 @@ from layout import OUTPUT, ROOT, environment
 from steps import CLEANUP, RINGS, STAGES, STEPS, Step
 
 GRACE_SECONDS = 60
+FAILURE_LINES, FAILURE_WIDTH = 60, 240
 
 
 class Interrupted(BaseException):
     """Ctrl-C, or the end of the session that started us."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    name: str
+    text: str
+
+    def last(self, count: int) -> list[str]:
+        lines = [line[:FAILURE_WIDTH] for line in self.text.splitlines() if line.strip()]
+        return lines[-count:]
 
 
 @dataclass
@@ -45,6 +56,7 @@ class Outcome:
     failed: int = 0
     skipped: int = 0
     notes: list[str] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
 
     @property
     def word(self) -> str:
@@ -144,20 +156,23 @@ def run_logged(step: Step, argv: list[str], log: Path) -> int | None:
     return None if late.is_set() else process.returncode
 
 
-def read_junit(path: Path) -> tuple[Counter[str], list[str]]:
-    """What pytest counted, and why it left tests out."""
+def read_junit(path: Path) -> tuple[Counter[str], list[str], list[Failure]]:
+    """What pytest counted, why it left tests out, and what failed."""
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
+    failures: list[Failure] = []
     for case in ET.parse(path).getroot().iter("testcase"):
         skipped = case.find("skipped")
-        if case.find("failure") is not None or case.find("error") is not None:
+        bad = [found.text or "" for kind in ("failure", "error") for found in case.findall(kind)]
+        if bad:
             counts["failed"] += 1
+            failures.append(Failure(f"{case.get('file', case.get('classname'))}::{case.get('name')}", "\n".join(bad)))
         elif skipped is not None:
             counts["skipped"] += 1
             reasons[(skipped.get("message") or "no reason given").splitlines()[0][:110]] += 1
         else:
             counts["passed"] += 1
-    return counts, [f"{count} skipped: {reason}" for reason, count in reasons.most_common()]
+    return counts, [f"{count} skipped: {reason}" for reason, count in reasons.most_common()], failures
 
 
 def run_step(step: Step, folder: Path) -> Outcome:
@@ -165,13 +180,15 @@ def run_step(step: Step, folder: Path) -> Outcome:
     if reason:
         return Outcome(step, 0, skipped=1, notes=[f"skipped: {reason}"])
     log, junit = folder / f"{step.name}.log", folder / f"{step.name}.xml"
-    argv = [*step.argv(), f"--junitxml={junit}"] if step.pytest else step.argv()
+    argv = step.argv()
+    if step.pytest:
+        argv += ["--durations=40", "--durations-min=3", "--override-ini=junit_family=xunit1", f"--junitxml={junit}"]
     started = time.monotonic()
     status = run_logged(step, argv, log)
     outcome = Outcome(step, time.monotonic() - started)
     good = (0, 5) if step.pytest else (0,)
     if step.pytest and junit.exists():
-        counts, outcome.notes = read_junit(junit)
+        counts, outcome.notes, outcome.failures = read_junit(junit)
         outcome.passed, outcome.failed = counts["passed"], counts["failed"]
         outcome.skipped = counts["skipped"]
     elif status in good:
@@ -180,7 +197,22 @@ def run_step(step: Step, folder: Path) -> Outcome:
         outcome.failed = outcome.failed or 1
         ended = f"no end after {step.timeout} s" if status is None else f"exit status {status}"
         outcome.notes.insert(0, f"{ended}; all of its output: {log}")
+        outcome.notes += [f"failed: {failure.name}" for failure in outcome.failures]
+        if not outcome.failures and log.exists():
+            outcome.failures.append(Failure("the last it said", log.read_text(errors="replace")))
     return outcome
+
+
+def show_failures(outcomes: list[Outcome]) -> None:
+    """The end of what every failed test said, once more, since the start of a long log may be cut away."""
+    failed = [(o.step.name, failure) for o in outcomes for failure in o.failures]
+    if not failed:
+        return
+    print(f"\n{'=' * 30} failures {'=' * 29}")
+    for name, failure in failed:
+        print(f"--- {name}: {failure.name}")
+        for line in failure.last(max(1, FAILURE_LINES // len(failed) - 1)):
+            print(f"    {line}")
 
 
 def summarise(outcomes: list[Outcome], seconds: float) -> None:
@@ -289,6 +321,7 @@ def main() -> int:
         print("\ninterrupted: cleaning up", flush=True)
     outcomes.sort(key=lambda outcome: steps.index(outcome.step))
     clean_up(outcomes, folder)
+    show_failures(outcomes)
     summarise(outcomes, time.monotonic() - started)
     if interrupted:
         return 130

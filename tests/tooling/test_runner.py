@@ -87,6 +87,26 @@ def test_pytest_steps_count_their_tests(tmp_path: Path) -> None:
     assert returncode == 1
     assert lines[-1] == "1 passed, 1 failed, 1 skipped"
     assert any("1 skipped: no card" in line for line in lines)
+    end = lines[lines.index(f"{'=' * 30} failures {'=' * 29}") :]
+    assert "--- p: test_it.py::test_bad" in end, end
+    assert any(line.split() == ["E", "assert", "1", "==", "2"] for line in end), end
+
+
+def test_what_is_told_of_failures_stays_short(tmp_path: Path) -> None:
+    """A log that is cut still names every failure, and a step that is no pytest says its last words."""
+    (tmp_path / "test_it.py").write_text(
+        "import pytest\n@pytest.mark.parametrize('n', range(9))\ndef test_bad(n): assert 0, 'long\\n' * 500\n"
+    )
+    _, lines = run(
+        tmp_path,
+        f"runner.STEPS = [Step('p', 'here', 'tests', ('python', '-m', 'pytest', '-q', {str(tmp_path)!r},"
+        f" '-c', '/dev/null', '--rootdir', {str(tmp_path)!r}), venv=VENV, pytest=True),"
+        " python('words', 'raise SystemExit(\"the cause of it\")')]",
+    )
+    end = lines[lines.index(f"{'=' * 30} failures {'=' * 29}") : lines.index(f"{'=' * 30} summary {'=' * 30}")]
+    assert sum("test_it.py::test_bad" in line for line in end if line.startswith("---")) == 9
+    assert len(end) <= 65
+    assert "    the cause of it" in end
 
 
 def test_lanes_run_side_by_side_and_stages_one_after_another(tmp_path: Path) -> None:
