@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import os
 import subprocess
 import zipfile
@@ -18,6 +19,8 @@ import pytest
 import yaml
 
 from tests import fleet_workbench, playbook_run
+from tests.doubles import lfs_release
+from tests.doubles.lfs_server import LfsServer
 from tests.fleet.conftest import COLLECTIONS, docker
 from tests.simfleet import inventory
 from tests.simfleet.fleet import Fleet
@@ -218,3 +221,27 @@ def test_the_environment_file_reaches_every_command_and_no_list_of_processes(box
         "echo $TOKEN; cat /proc/[0-9]*/cmdline | grep -c s3cre[t] || true",
     )
     assert shown.stdout.splitlines()[1:3] == ["s3cret", "0"], shown.stdout
+
+
+@pytest.fixture
+def model(box: Box, servers: Fleet) -> Iterator[str]:
+    """Where a repository with a large file is cloned from."""
+    with LfsServer(box.folder / "served", host=str(servers.subnet[1])) as served:
+        served.create("team/model.git", {}, {"weights": BYTES})
+        yield served.url("team/model.git")
+    removal = "rm -rf /srv/model; apt-get -qq purge -y git-lfs"
+    box.node.exec("sh", "-c", removal)
+
+
+def test_git_lfs_comes_from_packages_to_a_server_and_from_a_release_into_a_container(box: Box, model: str):
+    release = json.dumps({"release": lfs_release.release(box.folder).variables})
+    arguments = ("ansible-playbook", str(PLAYBOOK.with_name("git_lfs.yml")), "-e", release)
+    first, again = box.ansible(*arguments), box.ansible(*arguments)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert again.stdout.count("changed=0") == 2, again.stdout
+    box.node.exec("git", "clone", "--quiet", model, "/srv/model")
+    assert box.node.exec("sha256sum", "/srv/model/weights").out.split()[0] == BYTES_DIGEST
+    box.run("su", "ma-user", "-c", f"git clone --quiet {model} /home/ma-user/model")
+    assert box.digest("/home/ma-user/model/weights") == BYTES_DIGEST
+    assert box.run("sh", "-c", "command -v git-lfs") == "/usr/local/bin/git-lfs"
+    assert box.node.exec("dpkg-query", "--show", "--showformat=${Status}", "git-lfs").out == "install ok installed"

@@ -6,12 +6,10 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import http.server
 import os
 import shutil
 import subprocess
-import tarfile
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,29 +19,10 @@ from typing import Any
 import pytest
 
 from tests import role_run
+from tests.doubles import lfs_release
 from tests.doubles.lfs_server import LfsServer, pointer
-from tests.simfleet import cache, images
 
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-MACHINE = os.uname().machine
 WEIGHTS = {"weights/model.safetensors": bytes(range(256)) * 400}
-
-
-def real_program() -> Path:
-    """That of the machine, or the one in the operating system's package, which is not installed for it."""
-    found = shutil.which("git-lfs")
-    if found:
-        return Path(found)
-    program = cache.root() / "git-lfs" / "usr" / "bin" / "git-lfs"
-    with cache.locked("git-lfs"):
-        if not program.exists():
-            folder = program.parents[2]
-            folder.mkdir(parents=True, exist_ok=True)
-            got = subprocess.run(["apt-get", "download", "git-lfs"], cwd=folder, capture_output=True, check=False)
-            if got.returncode:
-                pytest.skip("neither git-lfs nor its package can be had here")
-            subprocess.run(["dpkg-deb", "-x", next(folder.glob("git-lfs_*.deb")), folder], check=True)
-    return program
 
 
 @dataclass
@@ -51,34 +30,25 @@ class Ground:
     """A place with its own system-wide git configuration and its own prefix."""
 
     folder: Path
-    archive: Path
-    version: str
+    release: lfs_release.Release
 
     @property
     def config(self) -> Path:
         return self.folder / "gitconfig"
 
-    @property
-    def digest(self) -> str:
-        return hashlib.sha256(self.archive.read_bytes()).hexdigest()
-
     def installed(self) -> Ground:
         """As after an earlier run, for tests of what comes after it."""
         (self.folder / "prefix" / "bin").mkdir(parents=True)
-        shutil.copy(real_program(), self.folder / "prefix" / "bin")
+        shutil.copy(lfs_release.program(), self.folder / "prefix" / "bin")
         return self
 
     def variables(self, **more: Any) -> dict[str, Any]:
-        fixed = {"from": "release", "version": self.version, "prefix": str(self.folder / "prefix")}
-        source = {"archive": str(self.archive), "sha256": {ARCHITECTURES[MACHINE]: self.digest}}
-        return {f"git_lfs_{name}": value for name, value in {**fixed, **source, **more}.items()}
+        given = {f"git_lfs_{name}": value for name, value in more.items()}
+        return {**self.release.variables, "git_lfs_prefix": str(self.folder / "prefix"), **given}
 
-    def run(
-        self, *arguments: str, path: str = os.environ["PATH"], hosts: str = "localhost", **more: Any
-    ) -> role_run.Ran:
+    def run(self, *arguments: str, path: str = os.environ["PATH"], **more: Any) -> role_run.Ran:
         environment = {"GIT_CONFIG_SYSTEM": str(self.config), "HOME": str(self.folder), "PATH": path}
-        environment = environment if hosts == "localhost" else {}
-        return role_run.run("git_lfs", self.folder, self.variables(**more), *arguments, hosts=hosts, **environment)
+        return role_run.run("git_lfs", self.folder, self.variables(**more), *arguments, **environment)
 
     def git(self, *words: str) -> subprocess.CompletedProcess[str]:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_SSL")}
@@ -94,15 +64,7 @@ class Ground:
 
 @pytest.fixture
 def ground(tmp_path: Path) -> Ground:
-    program = real_program()
-    said = subprocess.run([program, "version"], capture_output=True, text=True, check=True).stdout
-    version = said.removeprefix("git-lfs/").split()[0]
-    archive = tmp_path / f"git-lfs-linux-{ARCHITECTURES[MACHINE]}-v{version}.tar.gz"
-    with tarfile.open(archive, "w:gz", compresslevel=1) as made:
-        made.add(program, f"git-lfs-{version}/git-lfs")
-        (tmp_path / "install.sh").write_text("#!/bin/sh\n")
-        made.add(tmp_path / "install.sh", f"git-lfs-{version}/install.sh")
-    return Ground(tmp_path, archive, version)
+    return Ground(tmp_path, lfs_release.release(tmp_path))
 
 
 @pytest.fixture
@@ -127,10 +89,12 @@ def tls_server(tmp_path: Path) -> Iterator[LfsServer]:
 @pytest.fixture
 def mirror(ground: Ground) -> Iterator[str]:
     """The archive and a file of sums on a web server, laid out as the project's releases."""
-    folder = ground.folder / "mirror" / f"v{ground.version}"
+    folder = ground.folder / "mirror" / f"v{ground.release.version}"
     folder.mkdir(parents=True)
-    shutil.copy(ground.archive, folder)
-    (folder / "sha256sums").write_text(f"{'0' * 64}  other.tar.gz\n{ground.digest}  {ground.archive.name}\n")
+    shutil.copy(ground.release.archive, folder)
+    (folder / "sha256sums").write_text(
+        f"{'0' * 64}  other.tar.gz\n{ground.release.digest}  {ground.release.archive.name}\n"
+    )
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_words: Any) -> None:
@@ -173,11 +137,11 @@ def test_another_version_is_replaced(ground):
     fake.chmod(0o755)
     assert ground.run().rc == 0
     said = subprocess.run([fake, "version"], capture_output=True, text=True, check=True).stdout
-    assert said.startswith(f"git-lfs/{ground.version} ")
+    assert said.startswith(f"git-lfs/{ground.release.version} ")
 
 
 def test_the_archive_comes_from_a_mirror_by_its_file_of_sums(ground, mirror):
-    sums = f"{mirror}/v{ground.version}/sha256sums"
+    sums = f"{mirror}/v{ground.release.version}/sha256sums"
     done = ground.run(archive=None, mirror=mirror, sha256=None, sha256sums=sums)
     assert done.rc == 0, done.out
     assert (ground.folder / "prefix" / "bin" / "git-lfs").exists()
@@ -187,7 +151,7 @@ def test_the_archive_comes_from_a_mirror_by_its_file_of_sums(ground, mirror):
     ("options", "says"),
     [
         ({"sha256": None}, "is not known; give it as git_lfs_sha256"),
-        ({"sha256": {ARCHITECTURES[MACHINE]: "0" * 64}}, "has the sha256"),
+        ({"sha256": {lfs_release.ARCHITECTURE: "0" * 64}}, "has the sha256"),
         ({"version": "9.9.9"}, "git-lfs/"),
     ],
 )
@@ -200,7 +164,7 @@ def test_an_archive_that_is_not_the_one_meant_is_refused(ground, options, says):
 
 
 def test_a_mirror_that_gives_something_else_is_refused(ground, mirror):
-    done = ground.run(archive=None, mirror=mirror, sha256={ARCHITECTURES[MACHINE]: "0" * 64})
+    done = ground.run(archive=None, mirror=mirror, sha256={lfs_release.ARCHITECTURE: "0" * 64})
     assert done.rc != 0
     assert "checksum" in done.out
     assert not (ground.folder / "prefix" / "bin").exists()
@@ -243,25 +207,6 @@ def test_certificates_are_verified_unless_a_host_is_named(ground, tls_server):
     assert trusted.rc == 0, trusted.out
     assert "WARNING" not in trusted.out
     assert cloned(ground, url, "trusted") == content
-
-
-@pytest.mark.engine
-def test_inside_a_container_it_is_the_same(ground, docker_client):
-    """Without git's configuration in a place of its own: that of the container is the system's."""
-    image = images.ensure(docker_client, "workbench")
-    container = docker_client.containers.run(image, ["sleep", "600"], detach=True, init=True, network_mode="none")
-    try:
-        done = ground.run(
-            "-i", f"{container.name},", "-e", "ansible_connection=community.docker.docker",
-            "-e", "ansible_python_interpreter=/usr/bin/python3", "-e", "git_lfs_prefix=/usr/local",
-            hosts=container.name,
-        )  # fmt: skip
-        assert done.rc == 0, done.out
-        said = container.exec_run(["su", "ma-user", "-c", "git lfs version; git config --system filter.lfs.process"])
-        assert said.output.decode().split()[0] == f"git-lfs/{ground.version}"
-        assert said.output.decode().endswith("git-lfs filter-process\n")
-    finally:
-        container.remove(force=True)
 
 
 def test_git_goes_through_the_proxy(ground, server):
