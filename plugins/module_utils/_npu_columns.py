@@ -11,7 +11,7 @@ from typing import Any, Callable, NamedTuple, Sequence
 HEALTH_WORDS = ("OK", "Warning", "Alarm", "Critical", "UNKNOWN", "Unknown")
 
 _BUS_ID = re.compile(r"^[0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-9A-Fa-f]{1,2}$")
-_UNKNOWN = ("NA", "-")
+_UNKNOWN = ("NA", "N/A", "-")
 _INTEGER = re.compile(r"^-?\d{1,18}$")
 _DECIMAL = re.compile(r"^-?\d{1,18}(\.\d+)?$")
 _REDACTED = re.compile(r"^(?:Ascend ?)?x+$", re.IGNORECASE)
@@ -55,6 +55,10 @@ def _text(text: str) -> str:
     return text
 
 
+def _health(text: str) -> str:
+    return "UNKNOWN" if text in _UNKNOWN else text
+
+
 def _bus_id(text: str) -> str | None:
     return None if text in _UNKNOWN else text
 
@@ -75,17 +79,17 @@ def is_bus_id(text: str) -> bool:
 class _Kind(NamedTuple):
     fields: tuple[str, ...]
     convert: Callable[[str], Any]
-    pattern: str = r"([^\s/]+)"
+    pattern: str = r"(N/A|[^\s/]+)"
 
 
-_PAIR = r"([^\s/]+)\s*/\s*([^\s/]+)"
+_PAIR = r"(N/A|[^\s/]+)\s*/\s*(N/A|[^\s/]+)"
 _REST = r"(\S.*?)"
 
 _COLUMNS = {
     "NPU": _Kind(("npu_id",), _integer),
     "NPU ID": _Kind(("npu_id",), _integer),
     "Name": _Kind(("name",), _text, _REST),
-    "Health": _Kind(("health",), _text),
+    "Health": _Kind(("health",), _health),
     "Power(W)": _Kind(("power_w",), _decimal),
     "Temp(C)": _Kind(("temp_c",), _integer),
     "Hugepages-Usage(page)": _Kind(("hugepages_used", "hugepages_total"), _quantity, _PAIR),
@@ -194,15 +198,18 @@ def _usual_widths(rows: list[Row]) -> list[int]:
     """The width that each cell has most often in a list of several rows."""
     if len(rows) < 2:
         return []
-    columns = [[len(text) for text in texts] for texts in zip(*(row.cells for row in rows))]
-    return [max(lengths, key=lengths.count) for lengths in columns]
+    columns = []
+    for cell, texts in zip(rows[0].format.cells, zip(*(row.cells for row in rows))):
+        lengths = [len(text) for text in texts if not _overflows(cell, text)]
+        columns.append(max(lengths or [cell.width], key=lengths.count))
+    return columns
 
 
 def _aligned(row: Row, widths: list[int]) -> bool:
     for index, (cell, text) in enumerate(zip(row.format.cells, row.cells)):
         fields = cell.columns[0].kind.fields if cell.columns else ()
         # A health word proves itself, and so does a blank cell.
-        if not fields or "health" in fields:
+        if not fields or "health" in fields or _overflows(cell, text):
             continue
         off = _off(cell, text, row)
         if off is None:
@@ -216,6 +223,11 @@ def _aligned(row: Row, widths: list[int]) -> bool:
         if not aligned:
             return False
     return True
+
+
+def _overflows(cell: Cell, text: str) -> bool:
+    """Whether the only value of a cell is wider than the cell, which moves the bar behind it."""
+    return len(cell.columns) == 1 and len(text) > cell.width and text == f" {text.strip()} "
 
 
 def _off(cell: Cell, text: str, row: Row) -> int | None:

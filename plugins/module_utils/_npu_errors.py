@@ -79,12 +79,16 @@ def explain(out: str, err: str, rc: int, where: Surroundings) -> Cause:
         return Cause.of("npu-output", f"{where.program} failed with the unknown code {codes[0]}: {_quote(out, err)}.")
     if "There is no NPU card on this server" in text:
         return Cause.of("npu-driver-missing", f"{where.program} says that there is no NPU card on this server.")
+    if "Exec format error" in text:
+        return Cause.of("npu-tool-missing", f"{where.program} is no program for this machine: {_quote(out, err)}.")
     if rc == 126 or _DENIED.search(text):
-        return Cause.of("npu-permission", f"{where.program} may not be run: {_quote(out, err)}.")
+        remedy = f"Make {where.program} a file that may be executed (ls -l)." if where.as_root else None
+        return Cause.of("npu-permission", f"{where.program} may not be run: {_quote(out, err)}.", remedy)
     if rc == 127 or _NOT_FOUND.search(text):
         return Cause.of("npu-tool-missing", f"{where.program} cannot be started: {_quote(out, err)}.")
     if not text.strip():
-        return Cause.of("npu-output", f"{where.program} printed nothing and ended with status {rc}.")
+        ended = f"was killed by signal {-rc}" if rc < 0 else f"ended with status {rc}"
+        return Cause.of("npu-output", f"{where.program} printed nothing and {ended}.")
     return Cause.of("npu-output", f"{where.program} printed no table of chips: {_quote(out, err)} (status {rc}).")
 
 

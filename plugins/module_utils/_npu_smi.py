@@ -53,7 +53,8 @@ CHIP_FIELDS = (
 
 _Values = Dict[str, Any]
 
-_PREFIX = re.compile(r"^[\s>]+")
+_COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_PREFIX = re.compile(r"^[\s>\ufeff]+")
 _BORDER = re.compile(r"^\+[-+=|]{4,}$")
 _TITLE = re.compile(r"^\|?\s*npu-smi\s+(\S+)\s+Version:\s*(\S+)")
 _ELIDED = re.compile(r"^\|?\s*(?:\.{3,}|\u2026)\s*\|?$")
@@ -100,7 +101,7 @@ class _Reader:
         self.stray: list[str] = []
 
     def read(self, text: str) -> Table:
-        for line in re.split(r"\r\n|\n|\r", text):
+        for line in re.split(r"\r\n|\n|\r", _COLOUR.sub("", text)):
             stripped = _PREFIX.sub("", line).rstrip()
             if stripped:
                 self._line(stripped)
@@ -191,7 +192,10 @@ class _Reader:
             raise AssertionError("a row of chips before the header")
         bus = self.second.cell_of("bus_id")
         is_second = len(cells) == len(self.second.cells) and is_bus_id(cells[bus].strip())
-        row = (self.second if is_second else self.first).read(cells)
+        row = self.second.read(cells) if is_second else None
+        if row is None:
+            # NA may be a bus id and a health.
+            is_second, row = False, self.first.read(cells)
         if row is None:
             self._drop_pending()
             self._problem(DAMAGED, f"a row does not fit the header of the table: {_short(line)}")

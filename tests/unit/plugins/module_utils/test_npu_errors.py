@@ -42,7 +42,8 @@ LOADER = (
         ("There is no NPU card on this server.\n", "", 0, "npu-driver-missing", "no NPU card"),
         ("", "", 0, "npu-output", "printed nothing"),
         ("hello\n", "", 3, "npu-output", "'hello' (status 3)"),
-        ("", "", -11, "npu-output", "status -11"),
+        ("", "", -11, "npu-output", "killed by signal 11"),
+        ("", "[Errno 8] Exec format error: 'npu-smi'", 126, "npu-tool-missing", "no program for this machine"),
     ],
 )
 def test_a_text_has_a_cause(out: str, err: str, rc: int, check: str, says: str) -> None:
@@ -50,6 +51,11 @@ def test_a_text_has_a_cause(out: str, err: str, rc: int, check: str, says: str) 
     assert cause.check == check
     assert says in cause.cause
     assert cause.remedy.endswith(".")
+
+
+@pytest.mark.parametrize(("as_root", "remedy"), [(True, "executed"), (False, "become")])
+def test_who_is_root_is_not_told_to_become_it(as_root: bool, remedy: str) -> None:
+    assert remedy in explain("", "[Errno 13] Permission denied", 126, HOST._replace(as_root=as_root)).remedy
 
 
 def test_a_container_that_holds_the_cards_is_named() -> None:

@@ -123,6 +123,8 @@ def test_every_layout_is_read(layout: str) -> None:
         pytest.param(lambda text: text.replace("| npu-smi", "npu-smi"), id="title without bar"),
         pytest.param(lambda text: re.sub(r"(?<=-)\+(?=-)", "|", text), id="bars in borders"),
         pytest.param(lambda text: text.replace("+\n+", "+\n\n+"), id="blank line between tables"),
+        pytest.param(lambda text: "\ufeff" + text, id="byte order mark"),
+        pytest.param(lambda text: re.sub(r"OK|\d+\.\d+", "\x1b[1;32m\\g<0>\x1b[0m", text) + "\x1b[0m", id="colours"),
     ],
 )
 def test_what_pasting_does_to_a_table_changes_nothing(layout: str, change) -> None:
@@ -172,6 +174,40 @@ def test_damage_is_named(layout: str, old: str, new: str, kind: str) -> None:
     text = text_of(layout)
     assert old in text
     assert kind in kinds(text.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "changed"),
+    [
+        ("| 95.3        49 ", "| N/A         49 ", {"power_w": None}),
+        ("| 95.3        49 ", "| 95.3        N/A", {"temp_c": None}),
+        ("| 95.3        49 ", "| 1095.3      127", {"power_w": 1095.3, "temp_c": 127}),
+        ("0000:C1:00.0  |", "N/A           |", {"bus_id": None}),
+        ("0000:C1:00.0  |", "00000001:C1:00.0 |", {"bus_id": "00000001:C1:00.0"}),
+        ("61234/ 65536 ", "N/A  / 65536 ", {"hbm_used_mb": None}),
+        ("61234/ 65536 ", "N/A  / N/A   ", {"hbm_used_mb": None, "hbm_total_mb": None}),
+        ("| 41         ", "| N/A        ", {"aicore_pct": None}),
+        ("| OK            | 95", "| N/A           | 95", {"health": "UNKNOWN"}),
+        ("| OK            | 95", "| NA            | 95", {"health": "UNKNOWN"}),
+        ("| OK            | 95", "| -             | 95", {"health": "UNKNOWN"}),
+        ("| 0     910B2   ", "| 0     910B4-1 ", {"name": "910B4-1"}),
+        ("| 0     910B2            ", "| 0     Ascend910_9362   ", {"name": "Ascend910_9362"}),
+    ],
+)
+def test_an_odd_value_is_read(old: str, new: str, changed: dict[str, object]) -> None:
+    assert old in text_of("L3")
+    table = parse(text_of("L3").replace(old, new, 1))
+    assert table.problems == []
+    assert table.npus == [{**chips_of("L3")[0], **changed}, chips_of("L3")[1]]
+
+
+@pytest.mark.parametrize("layout", ["L3", "L3w", "L5"])
+def test_a_name_of_a_process_may_be_wider_than_its_column(layout: str) -> None:
+    name = "vllm_worker_with_tensor_parallel_rank_0"
+    old = {"L3": "VLLMWorker_TP           ", "L3w": "sglang::sched     ", "L5": "python                  "}[layout]
+    table = parse(text_of(layout).replace(f" {old} ", f" {name} "))
+    assert table.problems == []
+    assert name in [process["name"] for process in table.processes]
 
 
 @pytest.mark.parametrize("layout", EVERY)
