@@ -27,11 +27,21 @@ _TAG_DIGITS = 20
 
 def identity(kind: str, base: str, inputs: Json, files_digest: str, npus: bool) -> str:
     """Id of a bake: what the controller can tell without a node."""
-    return f"{kind}-{digest([kind, base, inputs, files_digest, npus])[:_ID_DIGITS]}"
+    return f"{kind}-{digest([kind, base, settled(inputs), files_digest, npus])[:_ID_DIGITS]}"
+
+
+def settled(value: Any) -> Any:
+    """Inputs without the places of what has a digest: the same content elsewhere makes the same image."""
+    if isinstance(value, dict):
+        kept = {key: inner for key, inner in value.items() if not (value.get("sha256") and key in ("path", "url"))}
+        return {key: settled(inner) for key, inner in kept.items()}
+    if isinstance(value, (list, tuple)):
+        return [settled(inner) for inner in value]
+    return value
 
 
 def inputs_digest(bake: Json) -> str:
-    return digest(bake["inputs"])
+    return digest(settled(bake["inputs"]))
 
 
 def placeholder(identity: str) -> str:
@@ -49,7 +59,7 @@ def chip_family(bake: Json, soc: str | None) -> str:
 
 def reference(bake: Json, base_id: str, architecture: str, soc_family: str, manifests: Sequence[str] = ()) -> str:
     """Name and tag of the image; ``manifests`` are the digests of the files that the bake names."""
-    content = [bake[key] for key in CONTENT]
+    content = [settled(bake[key]) for key in CONTENT]
     tag = digest([content, base_id, architecture, soc_family, list(manifests)])[:_TAG_DIGITS]
     prefix = f"{bake['registry']}/" if bake["registry"] else ""
     return f"{prefix}{NAMESPACE}/{bake['kind']}:{architecture}-{soc_family}-{tag}"

@@ -67,6 +67,23 @@ def test_nothing_else_does(other):
 
 
 @pytest.mark.parametrize(
+    ("here", "there", "same"),
+    [
+        ({"path": "/a/w", "sha256": "1"}, {"path": "/b/w", "sha256": "1"}, True),
+        ({"url": "https://x/w", "path": None, "sha256": "1"}, {"url": None, "path": "/b/w", "sha256": "1"}, True),
+        ({"path": "/a/w", "sha256": "1"}, {"path": "/a/w", "sha256": "2"}, False),
+        ({"path": "/a/w"}, {"path": "/b/w"}, False),
+        ({"url": "https://x/w", "sha256": None}, {"url": "https://y/w", "sha256": None}, False),
+    ],
+)
+def test_what_has_a_digest_may_lie_anywhere(here, there, same):
+    tags = [named(inputs={"wheels": [place]}) for place in (here, there)]
+    ids = [_bake.identity("comfyui", BASE, {"wheels": [place]}, "", True) for place in (here, there)]
+    assert (tags[0] == tags[1]) is same
+    assert (ids[0] == ids[1]) is same
+
+
+@pytest.mark.parametrize(
     ("npus", "soc", "family"),
     [
         (True, "Ascend910B3", "910b"),
