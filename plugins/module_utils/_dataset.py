@@ -22,10 +22,11 @@ from ansible_collections.ascend.fleet.plugins.module_utils import (
 )
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
-from ansible_collections.ascend.fleet.plugins.module_utils._transfer import Done, Item, Limits, Staging, Transfer, human
+from ansible_collections.ascend.fleet.plugins.module_utils._transfer import Item, Limits, Staging, Transfer, human
 from ansible_collections.ascend.fleet.plugins.module_utils._transfer_http import Access, Client, shown
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_bring import staging_of
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_lease import Lease, Owner
+from ansible_collections.ascend.fleet.plugins.module_utils._weights_terms import Done
 
 Json = Dict[str, Any]
 Progress = Callable[[str], None]
@@ -87,7 +88,7 @@ def differs(system: System, want: Want) -> str | None:
     changed = _weights_manifest.changed(system, want.path, files)
     if changed or not want.full:
         return changed
-    spoilt = _weights_manifest.spoilt(want.path, files)
+    spoilt = _hashing.spoilt(want.path, files)
     return f"the content of {spoilt[0].path} is not what was delivered" if spoilt else None
 
 

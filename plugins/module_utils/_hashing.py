@@ -9,7 +9,9 @@ import contextlib
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, Iterable
+from typing import Any, Callable, Iterable, Sequence
+
+from ansible_collections.ascend.fleet.plugins.module_utils._weights_terms import Done
 
 BUFFER = 1 << 20
 
@@ -44,6 +46,12 @@ def sha256_of_all(paths: Iterable[str], workers: int | None = None) -> list[str]
     """Digests in the order of the paths. hashlib lets go of the interpreter while it computes."""
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
         return list(pool.map(sha256_of, paths))
+
+
+def spoilt(folder: str, files: Sequence[Done], workers: int | None = None) -> list[Done]:
+    """Files whose content is not that of the manifest: all are read, on every core."""
+    found = sha256_of_all([os.path.join(folder, one.path) for one in files], workers)
+    return [one for one, digest in zip(files, found) if digest != one.sha256]
 
 
 def git_blob(size: int) -> Any:

@@ -10,7 +10,7 @@ from typing import Any, Dict
 from ansible_collections.ascend.fleet.plugins.module_utils import _node_storage, _weights_manifest
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import action
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
-from ansible_collections.ascend.fleet.plugins.module_utils._weights_sources import Wish
+from ansible_collections.ascend.fleet.plugins.module_utils._weights_terms import Wish
 
 Json = Dict[str, Any]
 

@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 from ansible_collections.ascend.fleet.plugins.module_utils import _hashing, _transfer_http
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
 from ansible_collections.ascend.fleet.plugins.module_utils._transfer_http import Client, RefusedError, shown
+from ansible_collections.ascend.fleet.plugins.module_utils._weights_terms import Done
 
 TREE, PARTS, JOURNAL = "tree", "parts", "journal"
 POINTER_HEAD = b"version https://git-lfs.github.com/spec/"
@@ -54,15 +55,6 @@ class Item(NamedTuple):
         """Names the content, so that a part of one content never continues another."""
         identity = self.sha256 or self.git_sha1 or f"{shown(self.url)} {self.path} {self.size}"
         return hashlib.sha256(identity.encode()).hexdigest()[:32]
-
-
-class Done(NamedTuple):
-    """A verified file of the tree."""
-
-    path: str
-    size: int
-    sha256: str
-    mtime_ns: int
 
 
 class Limits(NamedTuple):

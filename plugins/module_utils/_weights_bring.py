@@ -18,15 +18,17 @@ from ansible_collections.ascend.fleet.plugins.module_utils import (
     _weights_manifest,
     _weights_peers,
     _weights_sources,
+    _weights_terms,
 )
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
-from ansible_collections.ascend.fleet.plugins.module_utils._transfer import Done, Item, Limits, Staging, Transfer, human
+from ansible_collections.ascend.fleet.plugins.module_utils._transfer import Item, Limits, Staging, Transfer, human
 from ansible_collections.ascend.fleet.plugins.module_utils._transfer_http import Access, Client
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_lease import Lease, Owner, Timing
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_peers import Row, Upstream
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_share import FAILED, READY, WAITING, WORKING, Board
-from ansible_collections.ascend.fleet.plugins.module_utils._weights_sources import Listing, Wish
+from ansible_collections.ascend.fleet.plugins.module_utils._weights_sources import Listing
+from ansible_collections.ascend.fleet.plugins.module_utils._weights_terms import Done, Wish
 
 Json = Dict[str, Any]
 Progress = Callable[[str], None]
@@ -152,7 +154,7 @@ class Delivery:
         """Files that are not as their manifest says; all are read, once."""
         if self.spoilt is None:
             self._tell(f"reading {human(sum(one.size for one in files))} again")
-            self.spoilt = set(_weights_manifest.spoilt(self.order.path, files))
+            self.spoilt = set(_hashing.spoilt(self.order.path, files))
         return self.spoilt
 
     def _waiting(self, owner: Owner) -> bool:
@@ -361,7 +363,7 @@ class Delivery:
             for name in names:
                 source = os.path.join(folder, name)
                 path = os.path.relpath(source, self.order.path)
-                if path in ours | wanted or path == _weights_sources.MANIFEST_NAME:
+                if path in ours | wanted or path == _weights_terms.MANIFEST_NAME:
                     continue
                 target = staging.path(path)
                 os.makedirs(os.path.dirname(target), exist_ok=True)

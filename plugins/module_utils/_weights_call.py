@@ -25,13 +25,14 @@ from ansible_collections.ascend.fleet.plugins.module_utils._document import STAT
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, answered
 from ansible_collections.ascend.fleet.plugins.module_utils._lock import Lock
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
-from ansible_collections.ascend.fleet.plugins.module_utils._transfer import Done, Item, Limits
+from ansible_collections.ascend.fleet.plugins.module_utils._transfer import Item, Limits
 from ansible_collections.ascend.fleet.plugins.module_utils._transfer_http import Access, Client
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_bring import Delivery, Order, Outcome
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_lease import Timing
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_peers import Row
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_share import Board, Share
-from ansible_collections.ascend.fleet.plugins.module_utils._weights_sources import Listing, Wish
+from ansible_collections.ascend.fleet.plugins.module_utils._weights_sources import Listing
+from ansible_collections.ascend.fleet.plugins.module_utils._weights_terms import Done, Wish
 
 Json = Dict[str, Any]
 

@@ -9,10 +9,8 @@ import json
 import os
 from typing import Any, Dict, Sequence
 
-from ansible_collections.ascend.fleet.plugins.module_utils import _hashing
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
-from ansible_collections.ascend.fleet.plugins.module_utils._transfer import Done
-from ansible_collections.ascend.fleet.plugins.module_utils._weights_sources import MANIFEST_NAME, Wish
+from ansible_collections.ascend.fleet.plugins.module_utils._weights_terms import MANIFEST_NAME, Done, Wish
 
 Json = Dict[str, Any]
 SCHEMA = 1
@@ -81,13 +79,6 @@ def changed(system: System, folder: str, files: Sequence[Done]) -> str | None:
             others.append(one.path)
     told = [f"{_some(paths)} {what}" for paths, what in ((missing, "missing"), (others, "changed")) if paths]
     return " and ".join(told) or None
-
-
-def spoilt(folder: str, files: Sequence[Done], workers: int | None = None) -> list[Done]:
-    """Files whose content is not that of the manifest: all are read, on every core."""
-    paths = [os.path.join(folder, one.path) for one in files]
-    found = _hashing.sha256_of_all(paths, workers)
-    return [one for one, digest in zip(files, found) if digest != one.sha256]
 
 
 def _some(paths: Sequence[str]) -> str:

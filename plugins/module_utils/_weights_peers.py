@@ -15,10 +15,11 @@ from typing import Any, Callable, Dict, NamedTuple, Sequence
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _weights_share
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
-from ansible_collections.ascend.fleet.plugins.module_utils._transfer import CancelledError, Done, Item, Transfer
+from ansible_collections.ascend.fleet.plugins.module_utils._transfer import CancelledError, Item, Transfer
 from ansible_collections.ascend.fleet.plugins.module_utils._transfer_http import Access, Client
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_share import FAILED, PROMISING
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_sources import Listing
+from ansible_collections.ascend.fleet.plugins.module_utils._weights_terms import Done
 
 Json = Dict[str, Any]
 

@@ -23,9 +23,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Callable, Dict
 from urllib.parse import quote, unquote
 
-from ansible_collections.ascend.fleet.plugins.module_utils._transfer import Done, Item
+from ansible_collections.ascend.fleet.plugins.module_utils._transfer import Item
 from ansible_collections.ascend.fleet.plugins.module_utils._transfer_http import TRANSPORT_ERRORS, Client, RefusedError
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_sources import Listing
+from ansible_collections.ascend.fleet.plugins.module_utils._weights_terms import Done
 
 Json = Dict[str, Any]
 

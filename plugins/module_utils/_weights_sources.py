@@ -25,25 +25,16 @@ from ansible_collections.ascend.fleet.plugins.module_utils._transfer_http import
     RefusedError,
     shown,
 )
+from ansible_collections.ascend.fleet.plugins.module_utils._weights_terms import MANIFEST_NAME, Wish
 
 HUGGINGFACE = "https://huggingface.co"
 MODELSCOPE = "https://www.modelscope.cn"
 # Files of the repository, not of the model.
 REPOSITORY_FILES = (".gitattributes", ".gitignore")
-MANIFEST_NAME = ".ascend-fleet-model.json"
 
 REPOSITORY = re.compile(r"^[\w.-]+/[\w.-]+$")
 SUM_LINE = re.compile(r"^(?P<sha256>[0-9a-f]{64}) [ *](?P<path>.+)$")
 NEXT_PAGE = re.compile(r'<(?P<url>[^>]+)>\s*;\s*rel="next"')
-
-
-class Wish(NamedTuple):
-    """What is wanted of which source."""
-
-    source: str
-    revision: str | None = None
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
 
 
 class Place(NamedTuple):

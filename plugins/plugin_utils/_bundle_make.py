@@ -27,7 +27,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils._transfer import Item
 from ansible_collections.ascend.fleet.plugins.module_utils._transfer_http import Access, Client
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_bring import Delivery, Order
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_share import Board
-from ansible_collections.ascend.fleet.plugins.module_utils._weights_sources import Wish
+from ansible_collections.ascend.fleet.plugins.module_utils._weights_terms import Wish
 from ansible_collections.ascend.fleet.plugins.plugin_utils import _bundle, _bundle_image
 
 Json = dict[str, Any]

@@ -19,11 +19,8 @@ from ansible.errors import AnsibleActionFail
 
 from ansible_collections.ascend.fleet.plugins.module_utils._document import digest
 from ansible_collections.ascend.fleet.plugins.module_utils._transfer import check_paths
-from ansible_collections.ascend.fleet.plugins.module_utils._weights_sources import (
-    MANIFEST_NAME,
-    files_below,
-    selected,
-)
+from ansible_collections.ascend.fleet.plugins.module_utils._weights_sources import files_below, selected
+from ansible_collections.ascend.fleet.plugins.module_utils._weights_terms import MANIFEST_NAME
 
 BLOCK = 1 << 20
 

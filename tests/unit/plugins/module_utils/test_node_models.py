@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _node_models, _weights_manifest
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
-from ansible_collections.ascend.fleet.plugins.module_utils._transfer import Done
+from ansible_collections.ascend.fleet.plugins.module_utils._weights_terms import Done
 
 MODEL: dict[str, Any] = {
     "path": "/models/tiny",

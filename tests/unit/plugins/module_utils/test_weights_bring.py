@@ -34,7 +34,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils._weights_bring import
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_lease import Lease, Timing
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_peers import Row
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_share import Board, Share
-from ansible_collections.ascend.fleet.plugins.module_utils._weights_sources import MANIFEST_NAME, Wish
+from ansible_collections.ascend.fleet.plugins.module_utils._weights_terms import MANIFEST_NAME, Wish
 from tests.doubles.hub_server import Faults, HubServer
 
 REPO = "acme/tiny"

@@ -17,7 +17,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils import _weights_sourc
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
 from ansible_collections.ascend.fleet.plugins.module_utils._transfer import Limits, Staging, Transfer
 from ansible_collections.ascend.fleet.plugins.module_utils._transfer_http import Access, Client
-from ansible_collections.ascend.fleet.plugins.module_utils._weights_sources import Wish
+from ansible_collections.ascend.fleet.plugins.module_utils._weights_terms import Wish
 from tests.doubles.hub_server import COMMIT, Faults, HubServer
 from tests.doubles.lfs_server import LfsServer
 
