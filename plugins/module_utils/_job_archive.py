@@ -9,7 +9,7 @@ import os
 import tarfile
 from typing import Any, Dict, Iterable
 
-from ansible_collections.ascend.fleet.plugins.module_utils import _job_outputs
+from ansible_collections.ascend.fleet.plugins.module_utils import _job_manifest
 from ansible_collections.ascend.fleet.plugins.module_utils._document import STATE_DIR
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
@@ -36,8 +36,8 @@ def drop(system: System, run_id: str) -> None:
 
 
 def _add(system: System, tar: tarfile.TarFile, name: str, folder: str) -> None:
-    manifest = _job_outputs.read_manifest(system, folder)
+    manifest = _job_manifest.read_manifest(system, folder)
     if manifest is None:
         raise FleetError("job-outputs", f"The outputs of job {name} are not at {folder} any more.", service=name)
-    for path in [item["path"] for item in manifest["files"]] + [_job_outputs.MANIFEST]:
+    for path in [item["path"] for item in manifest["files"]] + [_job_manifest.MANIFEST]:
         tar.add(system.path(f"{folder}/{path}"), f"{name}/{path}", recursive=False)

@@ -1,69 +1,23 @@
 # Copyright: (c) 2026, ascend.fleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The outputs of a job: made in a folder beside, published in one step, known by a manifest. Private to the collection.
-
-Beside ``<job>``, the published outputs with their manifest, which are always a whole set, are for a while
-``.<job>.next``, what a running job writes, and ``.<job>.previous``, the set that is being replaced.
-"""
+"""The outputs of a job: made in a folder beside, checked, published in one step. Private to the collection."""
 
 from __future__ import annotations
 
 import fnmatch
-import hashlib
 import json
 import os
 import shutil
 import stat
-from typing import Any, Dict, Iterator, NamedTuple
+from typing import Any, Dict, Iterator
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _job_files
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
+from ansible_collections.ascend.fleet.plugins.module_utils._job_manifest import MANIFEST, SCHEMA, digest, folders
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
 Json = Dict[str, Any]
-
-MANIFEST = ".manifest.json"
-SCHEMA = 1
-_BLOCK = 1 << 20
-
-
-class Folders(NamedTuple):
-    """Where one job's outputs are."""
-
-    published: str
-    next: str
-    previous: str
-
-
-def folders(path: str) -> Folders:
-    parent, name = os.path.split(path)
-    return Folders(path, f"{parent}/.{name}.next", f"{parent}/.{name}.previous")
-
-
-def read_manifest(system: System, folder: str) -> Json | None:
-    try:
-        manifest = json.loads(system.read(f"{folder}/{MANIFEST}") or "null")
-    except ValueError:
-        return None
-    return manifest if isinstance(manifest, dict) and manifest.get("schema") == SCHEMA else None
-
-
-def difference(system: System, folder: str, manifest: Json) -> str | None:
-    """How the files differ from their manifest; None when they are what the job left.
-
-    A digest is taken only of a file whose size is right and whose time is not, so that looking costs next to nothing.
-    """
-    for wanted in manifest["files"]:
-        path = f"{folder}/{wanted['path']}"
-        found = system.stat(path)
-        if found is None or not stat.S_ISREG(found.st_mode):
-            return f"{wanted['path']} is missing"
-        if found.st_size != wanted["size"]:
-            return f"{wanted['path']} has another size"
-        if found.st_mtime_ns != wanted["mtime_ns"] and _digest(system.path(path)) != wanted["sha256"]:
-            return f"{wanted['path']} has another content"
-    return None
 
 
 def begin(system: System, path: str) -> str:
@@ -87,13 +41,6 @@ def seal(system: System, job: Json, facts: Json) -> Json:
     manifest = {"schema": SCHEMA, "job": job["name"], "spec": job["spec"], **facts, "files": files}
     system.write(f"{folder}/{MANIFEST}", json.dumps(manifest, indent=2, sort_keys=True) + "\n")
     return manifest
-
-
-def sealed(system: System, job: Json) -> bool:
-    """Whether a finished run of this very job was cut off before its outputs were published."""
-    folder = folders(job["outputs"]["path"]).next
-    manifest = read_manifest(system, folder)
-    return manifest is not None and manifest["spec"] == job["spec"] and difference(system, folder, manifest) is None
 
 
 def publish(system: System, path: str) -> None:
@@ -122,7 +69,7 @@ def _files(system: System, folder: str, name: str) -> Iterator[Json]:
                 "path": relative,
                 "size": found.st_size,
                 "mtime_ns": found.st_mtime_ns,
-                "sha256": _digest(path),
+                "sha256": digest(path),
             }
 
 
@@ -141,14 +88,6 @@ def _expected(system: System, job: Json, folder: str, files: list[Json]) -> None
 def _wrong(name: str, value: str, told: str, remedy: str | None = None) -> FleetError:
     message = f"Job {name} ended, but its outputs are not what they should be: {told}."
     return FleetError("job-outputs", message, remedy, service=name, key="outputs", value=value)
-
-
-def _digest(path: str) -> str:
-    found = hashlib.sha256()
-    with open(path, "rb") as stream:
-        for block in iter(lambda: stream.read(_BLOCK), b""):
-            found.update(block)
-    return found.hexdigest()
 
 
 def _remove(system: System, path: str) -> None:

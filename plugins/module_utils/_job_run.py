@@ -18,6 +18,7 @@ import time
 from typing import Any, Callable, Dict, NamedTuple
 
 from ansible_collections.ascend.fleet.plugins.module_utils import (
+    _job_manifest,
     _job_outputs,
     _job_queue,
     _node_jobs,
@@ -162,7 +163,7 @@ class _Queue:
         system, path = self.tools.system, job["outputs"]["path"]
         _job_outputs.publish(system, path)
         _forget(system, job)
-        manifest = _job_outputs.read_manifest(system, path)
+        manifest = _job_manifest.read_manifest(system, path)
         seen = Seen(job, _node_jobs.DONE, None, "", None, manifest)
         self.lines[job["name"]] = dict(_node_jobs.status(seen), fresh=True)
 

@@ -9,7 +9,7 @@ import json
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple
 
 from ansible_collections.ascend.fleet.plugins.module_utils import (
-    _job_outputs,
+    _job_manifest,
     _job_queue,
     _node_checks,
     _node_npus,
@@ -88,8 +88,8 @@ def _look(system: System, job: Json, container: Json | None) -> Seen:
         reason = "it runs already and is waited for" if running else "it ended and its outputs were not taken over yet"
         return Seen(job, RUNNING if running else TO_RUN, RUN, reason, mine, None, attached=True)
     path = job["outputs"]["path"]
-    manifest = _job_outputs.read_manifest(system, path)
-    if _job_outputs.sealed(system, job):
+    manifest = _job_manifest.read_manifest(system, path)
+    if _job_manifest.sealed(system, job):
         return Seen(job, TO_RUN, PUBLISH, "its outputs are whole and were not published yet", mine, manifest)
     why = _why(system, job, path, manifest)
     if why is None:
@@ -113,7 +113,7 @@ def _why(system: System, job: Json, path: str, manifest: Json | None) -> str | N
         return "it has not run yet"
     if manifest["spec"] != job["spec"]:
         return "it ran as another job than it is now"
-    changed = _job_outputs.difference(system, path, manifest)
+    changed = _job_manifest.difference(system, path, manifest)
     if changed:
         return f"of its outputs, {changed}"
     return "rerun says so" if job["rerun"] else None

@@ -11,7 +11,7 @@ import shutil
 import tarfile
 from pathlib import Path
 
-from ansible_collections.ascend.fleet.plugins.module_utils._job_outputs import MANIFEST
+from ansible_collections.ascend.fleet.plugins.module_utils._job_manifest import MANIFEST
 
 _BLOCK = 1 << 20
 

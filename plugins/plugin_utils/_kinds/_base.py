@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.ascend.fleet.plugins.module_utils import _job_outputs
+from ansible_collections.ascend.fleet.plugins.module_utils import _job_manifest
 from ansible_collections.ascend.fleet.plugins.module_utils._container_spec import FORBIDDEN_TARGET, hides
 from ansible_collections.ascend.fleet.plugins.module_utils._document import JOBS_DIR
 from ansible_collections.ascend.fleet.plugins.module_utils._probe_values import RANDOM
@@ -159,7 +159,7 @@ def output_folder(entry: Entry, work_dir: str) -> str:
 def job_container(entry: Entry, settings: Settings, target: str, inputs: bool = False) -> dict[str, Any]:
     """The container of a job: it ends by itself, writes to ``target`` and knows its part of the work."""
     container = base_container(entry)
-    writes = _job_outputs.folders(output_folder(entry, settings.work_dir)).next
+    writes = _job_manifest.folders(output_folder(entry, settings.work_dir)).next
     create = {"owner": None, "mode": "0755"}
     container["mounts"].append(
         {"type": "bind", "source": writes, "target": target, "read_only": False, "create": create}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.ascend.fleet.plugins.module_utils import _job_archive, _job_files, _job_outputs
+from ansible_collections.ascend.fleet.plugins.module_utils import _job_archive, _job_files, _job_manifest, _job_outputs
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 from ansible_collections.ascend.fleet.plugins.plugin_utils import _outputs
@@ -63,9 +63,9 @@ def test_published_outputs_are_a_whole_set_that_replaces_the_one_before(system):
     made(system, {"c": b"3"})
     assert system.listdir("/srv/jobs") == ["cats"]
     assert system.listdir(PATH) == [".manifest.json", "c"]
-    manifest = _job_outputs.read_manifest(system, PATH)
+    manifest = _job_manifest.read_manifest(system, PATH)
     assert [item["path"] for item in manifest["files"]] == ["c"]
-    assert _job_outputs.difference(system, PATH, manifest) is None
+    assert _job_manifest.difference(system, PATH, manifest) is None
 
 
 @pytest.mark.parametrize(
@@ -82,16 +82,16 @@ def test_outputs_are_held_against_their_manifest(system, spoil, told):
     manifest = made(system, {"a": b"abc"})
     os.utime(system.path(f"{PATH}/a"), (1, 1))
     spoil(system.path(f"{PATH}/a"))
-    found = _job_outputs.difference(system, PATH, manifest)
+    found = _job_manifest.difference(system, PATH, manifest)
     assert found == (f"a {told}" if told else None)
 
 
 def test_what_a_killed_run_had_sealed_is_only_published(system):
     write(system, {"a": b"1"})
-    assert not _job_outputs.sealed(system, job())
+    assert not _job_manifest.sealed(system, job())
     _job_outputs.seal(system, job(), FACTS)
-    assert _job_outputs.sealed(system, job())
-    assert not _job_outputs.sealed(system, job(spec="b" * 64))
+    assert _job_manifest.sealed(system, job())
+    assert not _job_manifest.sealed(system, job(spec="b" * 64))
     # Killed between the two renames of a publication.
     os.makedirs(system.path("/srv/jobs/.cats.previous"))
     _job_outputs.publish(system, PATH)
