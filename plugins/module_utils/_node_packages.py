@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict
 from ansible_collections.ascend.fleet.plugins.module_utils import (
     _node_storage,
     _package,
+    _package_look,
     _package_names,
     _package_zip,
     _parallel,
@@ -32,7 +33,7 @@ def plan(packages: list[Json], mounting: list[str]) -> tuple[list[Json], list[Js
         # Storage that this run mounts hides what lies there now.
         unmounted = any(_node_storage.lies(path, mounting) for path in (want.dest, package["src"]))
         try:
-            reasons = ["its storage is not mounted yet"] if unmounted else _package.look(want)
+            reasons = ["its storage is not mounted yet"] if unmounted else _package_look.look(want)
         except FleetError as error:
             findings += [dict(error.finding, service=name) for name in package["services"]]
             continue
@@ -54,8 +55,8 @@ def apply(packages: list[Json], actions: list[Json], progress: Callable[[str], N
             _package.converge(want, check_mode=False)
 
 
-def _want(package: Json) -> _package.Want:
-    return _package.Want(
+def _want(package: Json) -> _package_look.Want:
+    return _package_look.Want(
         src=(package["src"],),
         dest=os.path.realpath(package["path"]),
         parts=tuple(

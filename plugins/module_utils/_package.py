@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import errno
 import fnmatch
-import glob
 import os
 import shutil
 from typing import Any, Dict, NamedTuple
 
 from ansible_collections.ascend.fleet.plugins.module_utils import (
+    _package_check,
+    _package_look,
     _package_manifest,
     _package_names,
     _package_write,
@@ -20,54 +21,23 @@ from ansible_collections.ascend.fleet.plugins.module_utils import (
     _parallel,
 )
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
+from ansible_collections.ascend.fleet.plugins.module_utils._package_look import (
+    Plan,
+    Seen,
+    Want,
+    plan,
+    refuse_unfit,
+    told,
+    wrong_sum,
+)
 from ansible_collections.ascend.fleet.plugins.module_utils._package_manifest import Manifest, Part, Source
-from ansible_collections.ascend.fleet.plugins.module_utils._package_names import Choice, Name, Target, Wanted
+from ansible_collections.ascend.fleet.plugins.module_utils._package_names import Wanted
 from ansible_collections.ascend.fleet.plugins.module_utils._package_views import View
 from ansible_collections.ascend.fleet.plugins.module_utils._shared_lock import SharedLock
 
 Json = Dict[str, Any]
 
-_SHOWN = 5
 _TOP = 20
-
-
-class Want(NamedTuple):
-    """What a call asks for."""
-
-    src: tuple[str, ...]
-    dest: str
-    parts: tuple[Wanted, ...]
-    version: str | None
-    sha256: str | None
-    target: Target
-    full: bool
-    limits: _package_zip.Limits
-    workers: int
-    patience: float
-
-    @property
-    def asked(self) -> str:
-        return ", ".join(self.src)
-
-
-class Seen(NamedTuple):
-    """What there is: package files and the folder. ``gone`` is why no package file could be chosen."""
-
-    choice: Choice | None
-    gone: FleetError | None
-    manifest: Manifest | None
-    differing: list[str]
-    sources: list[Source]
-    dest_exists: bool
-    dest_empty: bool
-
-
-class Plan(NamedTuple):
-    """Nothing to do when there is no reason. ``refresh`` only brings the manifest's note of the sources up to date."""
-
-    reasons: list[str]
-    warnings: list[str]
-    refresh: bool = False
 
 
 class Opened(NamedTuple):
@@ -81,7 +51,7 @@ class Opened(NamedTuple):
 
 
 def converge(want: Want, check_mode: bool) -> Json:
-    seen = observe(want)
+    seen = observe(want, _no_beat)
     steps = plan(want, seen)
     if steps.reasons and check_mode:
         return _result(want, seen, _predict(want, seen), steps)
@@ -97,71 +67,11 @@ def converge(want: Want, check_mode: bool) -> Json:
     return _result(want, seen, manifest, steps)
 
 
-def look(want: Want) -> list[str]:
-    """Why the package would be unpacked; the package is not opened for that."""
-    return plan(want, observe(want)).reasons
-
-
-def observe(want: Want, beat: _parallel.Beat | None = None) -> Seen:
-    manifest = _package_manifest.read(want.dest)
-    choice, gone = None, None
-    try:
-        choice = _package_names.choose(_found(want.src), want.parts, want.version, want.asked)
-    except FleetError as error:
-        gone = error
-    differing: list[str] = []
-    if manifest:
-        differing = _package_manifest.differing(want.dest, manifest)
-        if want.full and not differing:
-            differing = _package_manifest.rotten(want.dest, manifest, want.workers, beat or _no_beat)
-    exists = os.path.lexists(want.dest)
-    sources = _sources(want, choice, manifest) if choice else []
-    empty = exists and os.path.isdir(want.dest) and not os.listdir(want.dest)
-    return Seen(choice, gone, manifest, differing, sources, exists, empty)
-
-
-def plan(want: Want, seen: Seen) -> Plan:
-    """Why the package is to be unpacked; refuses what must not be replaced or cannot be had."""
-    manifest = seen.manifest
-    if manifest is None:
-        if seen.dest_exists and not seen.dest_empty:
-            raise FleetError(
-                "package-target",
-                f"{want.dest} is there already and was not unpacked by this collection.",
-                key="dest",
-                value=want.dest,
-            )
-        if seen.gone:
-            raise seen.gone
-        return Plan([f"there is no {want.dest} yet"], [])
-    reasons = []
-    if want.version not in (None, manifest.version):
-        reasons.append(f"version {manifest.version} is there, {want.version} is wanted")
-    wanted = {(part.kind, part.match, tuple(sorted(part.include))) for part in want.parts}
-    there = {(part.kind, part.match, tuple(sorted(part.include))) for part in manifest.parts}
-    if wanted != there:
-        reasons.append("other parts are wanted: " + ", ".join(sorted(_told(*part) for part in wanted)))
-    if seen.differing:
-        names = ", ".join(seen.differing[:_SHOWN]) + (", ..." if len(seen.differing) > _SHOWN else "")
-        reasons.append(f"{len(seen.differing)} files are missing or changed: {names}")
-    reasons += _unverified(want, manifest)
-    warnings, refresh = [], False
-    if seen.gone:
-        if reasons or seen.gone.finding["check"] != "package-missing":
-            raise seen.gone
-        warnings.append(f"{want.dest} is complete, but its package is gone from {want.asked}.")
-    else:
-        old = {source.name: source for source in manifest.sources}
-        for source in seen.sources:
-            known = old.get(source.name)
-            if known is None:
-                reasons.append(f"the package is {source.name}, not {', '.join(old)}")
-            elif known.contents != source.contents:
-                reasons.append(f"the content of {source.name} is another one")
-        refresh = not reasons and seen.sources != manifest.sources
-    _refuse_unfit(want, manifest.names() if not reasons else [])
-    _refuse_sums(want, manifest if not reasons else None)
-    return Plan(reasons, warnings, refresh)
+def observe(want: Want, beat: _parallel.Beat) -> Seen:
+    seen = _package_look.observe(want)
+    if want.full and seen.manifest and not seen.differing:
+        return seen._replace(differing=_package_check.rotten(want.dest, seen.manifest, want.workers, beat))
+    return seen
 
 
 def _apply(want: Want) -> tuple[Seen, Plan, Manifest, bool]:
@@ -233,7 +143,7 @@ def _open(want: Want, seen: Seen, beat: _parallel.Beat) -> Opened:
         else:
             raise AssertionError(f"{part.kind} was not chosen")
         members = _selected(_package_zip.directory(view, want.limits), part, view.label)
-        _refuse_unfit(want, [f"{part.kind}/{one.name}" for one in members])
+        refuse_unfit(want, [f"{part.kind}/{one.name}" for one in members])
         trees.append(_package_write.tree(view, part.kind, members))
         parts.append(Part(part.kind, name.file, part.match, part.include))
         version = name.version
@@ -272,32 +182,6 @@ def _is_within(name: str, pattern: str) -> bool:
     )
 
 
-def _found(patterns: tuple[str, ...]) -> list[str]:
-    found: list[str] = []
-    for pattern in patterns:
-        if os.path.isdir(pattern):
-            pattern = os.path.join(glob.escape(pattern), _package_names.PATTERN)
-        found += [path for path in glob.glob(pattern) if os.path.isfile(path)]
-    return found
-
-
-def _sources(want: Want, choice: Choice, manifest: Manifest | None) -> list[Source]:
-    """The package files; their directory is only read where size or time is another one than last time."""
-    known = {source.name: source for source in manifest.sources} if manifest else {}
-    used: list[Name] = [*([choice.outer] if choice.outer else []), *choice.alone.values()]
-    found = []
-    for name in sorted(used):
-        facts = os.stat(name.path)
-        old = known.get(name.file)
-        if old and (old.size, old.mtime) == (facts.st_size, facts.st_mtime_ns):
-            found.append(old)
-            continue
-        contents = _package_manifest.contents(_package_zip.directory(View(name.path), want.limits))
-        sha256 = old.sha256 if old and old.contents == contents else None
-        found.append(Source(name.file, facts.st_size, facts.st_mtime_ns, contents, sha256))
-    return found
-
-
 def _noted(want: Want, sources: list[Source]) -> list[Source]:
     """With the digest that will have been verified, where there is one file that it can mean."""
     return [source._replace(sha256=want.sha256) if len(sources) == 1 else source for source in sources]
@@ -318,49 +202,7 @@ def _whole(want: Want, views: list[View]) -> View:
 def _verify_hashes(hashes: list[tuple[View, str]], sums: list[str]) -> None:
     for (view, wanted), found in zip(hashes, sums):
         if wanted.lower() != found:
-            raise _wrong_sum(view.label, wanted, found)
-
-
-def _refuse_sums(want: Want, manifest: Manifest | None) -> None:
-    """What was unpacked was verified against a digest then; another one now means another package."""
-    if manifest is None:
-        return
-    for part in want.parts:
-        known = manifest.verified.get(part.kind)
-        if part.sha256 and known and part.sha256.lower() != known.lower():
-            raise _wrong_sum(f"part {part.kind} of {want.dest}", part.sha256, known)
-    for source in manifest.sources:
-        if want.sha256 and source.sha256 and want.sha256.lower() != source.sha256.lower():
-            raise _wrong_sum(source.name, want.sha256, source.sha256)
-
-
-def _unverified(want: Want, manifest: Manifest) -> list[str]:
-    """Digests that nobody has compared with what is there."""
-    labels = [part.kind for part in want.parts if part.sha256 and part.kind not in manifest.verified]
-    if want.sha256 and not any(source.sha256 for source in manifest.sources):
-        labels.append(", ".join(source.name for source in manifest.sources))
-    return [f"the sha256 of {label} was not compared yet" for label in labels]
-
-
-def _wrong_sum(label: str, wanted: str, found: str) -> FleetError:
-    return FleetError(
-        "package-invalid",
-        f"{label} has the sha256 {found}, not {wanted}.",
-        "Get the package again, or correct sha256.",
-        key="sha256",
-        value=wanted,
-    )
-
-
-def _refuse_unfit(want: Want, names: list[str]) -> None:
-    against = _package_names.unfit(names, want.target)
-    if against:
-        raise FleetError(
-            "package-unfit",
-            f"{', '.join(against[:_SHOWN])} of {want.asked} cannot be used with {want.target}.",
-            key="src",
-            value=against[0],
-        )
+            raise wrong_sum(view.label, wanted, found)
 
 
 def _room(want: Want, opened: Opened) -> None:
@@ -373,7 +215,7 @@ def _room(want: Want, opened: Opened) -> None:
 
 def _manifest(want: Want, opened: Opened) -> Manifest:
     verified = {part.kind: part.sha256 for part in want.parts if part.sha256}
-    files = _package_manifest.files(opened.trees)
+    files = _package_write.listed(opened.trees)
     return Manifest(opened.version, opened.parts, files, opened.sources, verified)
 
 
@@ -408,13 +250,9 @@ def _summary(manifest: Manifest) -> str:
     for part in manifest.parts:
         own = [facts for name, facts in manifest.files.items() if name.startswith(part.kind + "/")]
         size = sum(facts[0] for facts in own if len(facts) > 1)
-        told = _told(part.kind, part.match, part.include)
-        lines.append(f"{told} of {part.file}: {len(own)} files, {size} bytes\n")
+        label = told(part.kind, part.match, part.include)
+        lines.append(f"{label} of {part.file}: {len(own)} files, {size} bytes\n")
     return "".join(lines)
-
-
-def _told(kind: str, match: str, include: tuple[str, ...]) -> str:
-    return kind + (f" ({match})" if match != "*" else "") + (f" [{', '.join(include)}]" if include else "")
 
 
 def _no_beat() -> None:

@@ -13,19 +13,13 @@ import hashlib
 import json
 import os
 import stat
-import zlib
 from typing import Any, Dict, NamedTuple, Sequence
-
-from ansible_collections.ascend.fleet.plugins.module_utils import _parallel
-from ansible_collections.ascend.fleet.plugins.module_utils._package_views import BLOCK
-from ansible_collections.ascend.fleet.plugins.module_utils._package_write import Tree
 
 Json = Dict[str, Any]
 
 FILE = ".ascend-package.json"
 ORIGIN_FILE = ".ascend-package-origin.json"
 SCHEMA = 1
-_FULL_PIECES = 16
 
 
 class Source(NamedTuple):
@@ -88,28 +82,9 @@ def write_origin(folder: str, manifest: Manifest) -> None:
     _save(folder, ORIGIN_FILE, {"sources": sources, "verified": manifest.verified})
 
 
-def files(trees: Sequence[Tree]) -> dict[str, list[Any]]:
-    found: dict[str, list[Any]] = {}
-    for tree in trees:
-        for member in tree.members:
-            if stat.S_ISREG(member.kind):
-                found[f"{tree.folder}/{member.name}"] = [member.size, member.mtime, member.crc]
-        for name, target in tree.targets.items():
-            found[f"{tree.folder}/{name}"] = [target]
-    return found
-
-
 def differing(folder: str, manifest: Manifest) -> list[str]:
     """Files that are missing or were changed since, by size and time."""
     return [name for name, facts in manifest.files.items() if not _same(os.path.join(folder, name), facts)]
-
-
-def rotten(folder: str, manifest: Manifest, workers: int, beat: _parallel.Beat) -> list[str]:
-    """Files whose content is not the one that was unpacked; all of it is read."""
-    regular = [(name, facts[2]) for name, facts in manifest.files.items() if len(facts) > 1]
-    shares = [regular[start :: max(1, _FULL_PIECES)] for start in range(_FULL_PIECES)]
-    found: list[list[str]] = _parallel.run([_checking(folder, share) for share in shares if share], workers, beat)
-    return sorted(name for names in found for name in names)
 
 
 def contents(entries: Sequence[Any]) -> str:
@@ -145,24 +120,3 @@ def _same(path: str, facts: list[Any]) -> bool:
     except OSError:
         return False
     return stat.S_ISREG(found.st_mode) and [found.st_size, int(found.st_mtime)] == facts[:2]
-
-
-def _checking(folder: str, share: list[tuple[str, int]]) -> _parallel.Task:
-    def work(beat: _parallel.Beat) -> list[str]:
-        return [name for name, crc in share if _crc(os.path.join(folder, name), beat) != crc]
-
-    return work
-
-
-def _crc(path: str, beat: _parallel.Beat) -> int | None:
-    found = 0
-    try:
-        with open(path, "rb", buffering=0) as handle:
-            while True:
-                block = handle.read(BLOCK)
-                if not block:
-                    return found
-                found = zlib.crc32(block, found)
-                beat()
-    except OSError:
-        return None

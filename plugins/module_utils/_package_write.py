@@ -47,6 +47,17 @@ def tree(view: View, folder: str, members: list[Member]) -> Tree:
     return Tree(view, folder, members, targets)
 
 
+def listed(trees: Sequence[Tree]) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for tree in trees:
+        for member in tree.members:
+            if stat.S_ISREG(member.kind):
+                found[f"{tree.folder}/{member.name}"] = [member.size, member.mtime, member.crc]
+        for name, target in tree.targets.items():
+            found[f"{tree.folder}/{name}"] = [target]
+    return found
+
+
 def need(members: Sequence[Member], block: int = 4096) -> tuple[int, int]:
     """Bytes and inodes that members take on a disk."""
     size = sum(-(-one.size // block) * block for one in members)

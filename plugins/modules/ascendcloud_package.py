@@ -210,7 +210,13 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.text.formatters import human_to_bytes
 
-from ansible_collections.ascend.fleet.plugins.module_utils import _package, _package_names, _package_zip, _parallel
+from ansible_collections.ascend.fleet.plugins.module_utils import (
+    _package,
+    _package_look,
+    _package_names,
+    _package_zip,
+    _parallel,
+)
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, unwritable
 
 MOST_WORKERS = 8
@@ -237,7 +243,7 @@ ARGUMENTS = {
 }
 
 
-def wanted(params: dict[str, Any]) -> _package.Want:
+def wanted(params: dict[str, Any]) -> _package_look.Want:
     soc = _package_names.family(params["soc"]) if params["soc"] else None
     if params["soc"] and not soc:
         raise ValueError(f"soc {params['soc']} is no known chip; write it as npu-smi does, such as 910B4")
@@ -247,7 +253,7 @@ def wanted(params: dict[str, Any]) -> _package.Want:
         raise ValueError(f"parts names {', '.join(twice) or 'nothing'}{' twice' if twice else ''}; name each part once")
     machine = _package_names.kernel_name(params["architecture"] or os.uname().machine)
     limits = _package_zip.Limits(size=human_to_bytes(params["max_size"]), ratio=params["max_ratio"])
-    return _package.Want(
+    return _package_look.Want(
         src=tuple(params["src"]),
         dest=os.path.realpath(params["dest"]),
         parts=tuple(

@@ -216,9 +216,8 @@ def test_room_that_others_take_meanwhile_leaves_nothing_behind(folder, small_dis
 
 def test_a_worker_that_is_killed_is_told(folder):
     process = start(folder)
-    in_the_middle(folder, process)
-    os.kill(children(process)[0], signal.SIGKILL)
-    process.send_signal(signal.SIGCONT)
+    worker, *_others = until(lambda: children(process))
+    os.kill(worker, signal.SIGKILL)
     _out, error = process.communicate(timeout=60)
     assert process.returncode
     assert "A worker process was killed" in error
