@@ -216,7 +216,7 @@ def test_room_that_others_take_meanwhile_leaves_nothing_behind(folder, small_dis
 
 def test_a_worker_that_is_killed_is_told(folder):
     process = start(folder)
-    worker, *_others = until(lambda: children(process))
+    worker, *_others = until(lambda: stages(folder) and children(process))
     os.kill(worker, signal.SIGKILL)
     _out, error = process.communicate(timeout=60)
     assert process.returncode
