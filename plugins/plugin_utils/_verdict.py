@@ -44,7 +44,7 @@ class Question(NamedTuple):
 
 def judge(question: Question, records: Records, time: str) -> dict[str, Any]:
     failures = [
-        _on(None, item)
+        _on(item.get("host"), item)
         for item in question.findings
         if item.get("host") not in question.hosts and item["severity"] == ERROR
     ]
@@ -55,9 +55,10 @@ def judge(question: Question, records: Records, time: str) -> dict[str, Any]:
         found = list(_findings(own))
         found += _still_predicted([item for item in question.findings if item.get("host") == host], found)
         missing = [step for step in question.required if step not in own]
-        if question.final and question.proves and question.step in BRINGING:
-            found += _absent_images(own, {str(item.get("value")) for item in found})
         bad = [_on(host, item) for item in found if item["severity"] == ERROR]
+        if question.final and question.proves and question.step in BRINGING and not bad:
+            # Where something went wrong, an image that did not come is its consequence.
+            bad = [_on(host, item) for item in _absent_images(host, own, broken)]
         if question.final and missing and not bad:
             bad = [_on(host, _no_result(host, missing[0], broken))]
         failures += bad
@@ -143,11 +144,13 @@ def _images(own: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     return list(images.values())
 
 
-def _absent_images(own: Mapping[str, Mapping[str, Any]], told: set[str]) -> list[dict[str, Any]]:
+def _absent_images(host: str, own: Mapping[str, Mapping[str, Any]], broken: str | None) -> list[dict[str, Any]]:
+    absent = [line["reference"] for line in _images(own) if line["state"] != "present"]
+    if absent and broken:
+        return [_no_result(host, "stage", broken)]
     return [
-        finding("image-missing", f"Image {line['reference']} is not on the node.", key="image", value=line["reference"])
-        for line in _images(own)
-        if line["state"] != "present" and line["reference"] not in told
+        finding("image-missing", f"Image {reference} is not on the node.", key="image", value=reference)
+        for reference in absent
     ]
 
 

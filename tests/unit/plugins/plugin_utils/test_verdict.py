@@ -63,6 +63,26 @@ def test_a_node_that_was_not_reached_points_at_the_one_that_failed() -> None:
     assert {item["host"]: item["remedy"] for item in failed}["n2"] == "Mend what failed on n1 and run again."
 
 
+IMAGE = {"reference": "mini:1", "state": "missing", "seconds": None}
+
+
+@pytest.mark.parametrize(
+    ("n1", "policy", "failures"),
+    [
+        ({}, STOP, [("n1", "image-missing"), ("n2", "image-missing")]),
+        ({"findings": [ERROR]}, STOP, [("n1", "hbm-free"), ("n2", "no-result")]),
+        ({"findings": [ERROR]}, CONTINUE, [("n1", "hbm-free"), ("n2", "image-missing")]),
+    ],
+    ids=["nobody knows why", "the run stopped before", "another node's failure is no reason"],
+)
+def test_an_image_is_said_to_be_missing_only_where_nothing_else_tells_why(
+    n1: dict[str, Any], policy: str, failures: list[tuple[str, str]]
+) -> None:
+    seen = {"n1": {**n1, "images": [IMAGE]}, "n2": {"images": [IMAGE]}}
+    verdict = judge(records(preflight=seen), step="stage", required=["preflight"], policy=policy)
+    assert [(item["host"], item["check"]) for item in verdict["failures"]] == failures
+
+
 def test_the_same_finding_of_two_steps_is_one_failure() -> None:
     seen = {"n1": {"findings": [ERROR]}, "n2": {}}
     assert len(judge(records(preflight=seen, verify=seen))["failures"]) == 1
