@@ -178,7 +178,8 @@ def status(one: Placed, containers: dict[str, Json]) -> Json:
         "state": state_of(container),
         "ready": None,
         "cards": one.cards if container is None else cards_of(container),
-        "image": service["container"]["image"],
+        # A baked image has its name from the node, which not every step looks up.
+        "image": (container or {}).get("Config", {}).get("Image") or service["container"]["image"],
         "image_id": None if container is None else container["Image"],
         "ports": [f"{port['host_ip']}:{port['host_port']}" for port in ports],
         "answer": None,

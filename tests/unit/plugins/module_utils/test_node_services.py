@@ -174,3 +174,14 @@ def test_what_a_stopped_engine_hides_is_not_said_to_be_missing():
     image = {"reference": "web:1", "digest": None, "archive": None, "services": ["chat"]}
     (step,) = _node_images.plan([image], {}, "the engine is started before", "it cannot be seen")
     assert (step["action"], step["reason"]) == ("pull", "it cannot be seen")
+
+
+BAKED, PLACEHOLDER = "registry:5000/ascend-fleet/vllm:amd64-910b-1", "ascend-fleet/vllm:bake-1"
+
+
+@pytest.mark.parametrize(("running", "shown"), [(BAKED, BAKED), (None, PLACEHOLDER)])
+def test_a_service_is_shown_with_the_image_that_it_runs(running, shown):
+    found = container("chat", "chat")
+    found["Config"]["Image"] = running
+    one = _node_services.Placed(service("chat", image=PLACEHOLDER), None, [])
+    assert _node_services.status(one, {"chat": found} if running else {})["image"] == shown
