@@ -17,6 +17,7 @@ LEASE_FILE = STATE_DIR + "/lease.json"
 STATUS_DIR = STATE_DIR + "/status"
 SECRETS_DIR = STATE_DIR + "/secrets"
 JOBS_DIR = STATE_DIR + "/jobs"
+SERVICES_DIR = STATE_DIR + "/services"
 
 LABEL = "io.ascend.fleet."
 LABEL_SCHEMA = LABEL + "schema"

@@ -295,6 +295,11 @@ CHECKS: dict[str, Check] = {
         "Every container of the fleet is described by an entry.",
         "Set fleet_prune: remove, or put the entry back.",
     ),
+    "rollback-nothing": Check(
+        WARNING,
+        "A service that is to go back ran from something else before.",
+        "Put what shall run into the inventory and run the site playbook.",
+    ),
     "secret-missing": Check(ERROR, "Secrets reach the node with the run.", "Deploy through the playbook."),
     "image-pull": Check(ERROR, "Images can be pulled.", "Check reference, registry, network and credentials."),
     "image-unknown": Check(

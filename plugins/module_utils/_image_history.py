@@ -39,13 +39,15 @@ def forget(system: System, image: str) -> None:
     system.write(HISTORY, json.dumps(rows, indent=1) + "\n", 0o600)
 
 
-def superfluous(history: Sequence[Json], present: Iterable[Listed], wanted: set[str]) -> list[Listed]:
+def superfluous(
+    history: Sequence[Json], present: Iterable[Listed], wanted: set[str], ways_back: set[str]
+) -> list[Listed]:
     """Images that the fleet brought and nobody needs: neither wanted, nor used, nor the way back of a wanted one.
 
-    ``wanted`` are the ids of the images that the document names.
+    ``wanted`` are the ids of the images that the document names, ``ways_back`` those that services would go back to.
     """
     brought = {row["id"] for row in history}
-    kept = wanted | _ways_back(history, wanted)
+    kept = wanted | ways_back | _ways_back(history, wanted)
     return [image for image in present if image.id in brought - kept and not image.used_by]
 
 

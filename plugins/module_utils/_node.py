@@ -19,6 +19,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils import (
     _node_npus,
     _node_packages,
     _node_probe,
+    _node_rollback,
     _node_secrets,
     _node_services,
     _node_storage,
@@ -59,6 +60,8 @@ class Node:
         self.system = system
         self.removing = params["action"] == "remove"
         self.document: Json = _node_services.removed(params["document"]) if self.removing else params["document"]
+        self.asked = {one["name"]: _node_rollback.wanted(one) for one in self.document["services"]}
+        self.rolling_back = bool(params.get("rollback"))
         self.scope = set(params["scope"])
         self.interrupting = bool(params["interrupting"])
         self.observing = params["action"] == "observe"
@@ -66,6 +69,9 @@ class Node:
         host = _with_login(self.document["host"], params.get("proxy"))
         self.host = dict(_host.removed(host) if self.removing else host, files=params["files"] or {})
         self.reader = EngineReader(self.host["engine"]["socket"])
+        self.staying: list[Json] = []
+        if self.rolling_back:
+            self.document, self.staying = _node_rollback.document(system, self.document, self.reader.image)
         artefacts: Json = self.document["artefacts"]
         self.images = ImageScope(
             system, artefacts, self.host, params.get("logins") or [], self.reader, params.get("peer")
@@ -87,7 +93,7 @@ class Node:
             containers, unavailable = self._containers()
             images = pool.submit(self.images.look, unavailable is None) if "images" in self.scope else None
             npu = npus.result()
-            findings = findings + reach.result() + _node_npus.findings(npu, self.document)
+            findings = findings + self.staying + reach.result() + _node_npus.findings(npu, self.document)
         node = {"npu": _node_npus.summary(npu), "engine": _engine(host)}
         coming = ENGINE_MISSING if unavailable and _brings_engine(actions) else None
         unseen = ENGINE_STOPPED if coming and (host.get("engine") or {}).get("installed") else None

@@ -14,6 +14,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils import (
     _job_run,
     _node_packages,
     _node_probe,
+    _node_rollback,
     _node_secrets,
     _node_services,
     _sdk_folder,
@@ -125,9 +126,23 @@ def _bring_services(
         result = apply_container(
             client, node.reader, one.spec, others, one.probe, progress, run_id, one.state, node.system, hooks
         )
+        _remember(node, one)
         if result is not None:
             results[one.spec["name"]] = result
     return results
+
+
+def _remember(node: Node, one: _node_services.Work) -> None:
+    """What the service runs from now, for a later rollback."""
+    name = one.spec["name"]
+    if one.state == "absent":
+        _node_rollback.forget(node.system, name)
+    elif node.rolling_back:
+        _node_rollback.went_back(node.system, name)
+    else:
+        service = next(service for service in node.document["services"] if service["name"] == name)
+        image = node.reader.image((node.reader.inspect(name) or {}).get("Image") or service["container"]["image"])
+        _node_rollback.note(node.system, service, node.asked[name], image, one.actions)
 
 
 def _secret(node: Node, act: Json) -> bool:

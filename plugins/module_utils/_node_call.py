@@ -53,7 +53,8 @@ def _apply(system: System, params: Json, check_mode: bool) -> Json:
         return _node_report.planned(node.plan(), params["earlier"])
     # Models are planned here, and brought by the role model_weights.
     node.scope.discard("models")
-    parts = [params["action"], params["document"], sorted(params["scope"]), params["interrupting"], params.get("bake")]
+    parts = [params["action"], params["document"], sorted(params["scope"]), params["interrupting"]]
+    parts += [params.get("bake"), params.get("rollback")]
     work = digest(parts)
     lock = _lock.Lock(system)
     if not lock.try_acquire():

@@ -12,7 +12,12 @@ import functools
 import platform
 from typing import Any, Dict, NamedTuple
 
-from ansible_collections.ascend.fleet.plugins.module_utils import _image_detect, _image_history, _node_images
+from ansible_collections.ascend.fleet.plugins.module_utils import (
+    _image_detect,
+    _image_history,
+    _node_images,
+    _node_rollback,
+)
 from ansible_collections.ascend.fleet.plugins.module_utils._containerd_hosts import plan_dragonfly
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import EngineReader
 from ansible_collections.ascend.fleet.plugins.module_utils._image_bring import RETRIES, Bringer
@@ -73,7 +78,8 @@ class ImageScope:
             actions = _node_images.authorities(self._registries, self._system, self._files) + actions
         if engine and self._store.get("prune"):
             history = _image_history.read(self._system)
-            actions = actions + _node_images.removals(history, engine.images(), seen)
+            ways_back = _node_rollback.images(self._system)
+            actions = actions + _node_images.removals(history, engine.images(), seen, ways_back)
         findings: list[Json] = []
         folder, proxy = self._store.get("hosts_dir"), self._store.get("dragonfly")
         if engine and engine.kind == _image_detect.CONTAINERD and folder and proxy:

@@ -160,7 +160,7 @@ def authorities(registries: list[Json], system: System, files: Json) -> list[Jso
     return found
 
 
-def removals(history: list[Json], present: list[Listed], wanted: dict[str, Seen]) -> list[Json]:
+def removals(history: list[Json], present: list[Listed], wanted: dict[str, Seen], ways_back: set[str]) -> list[Json]:
     ids = {one.found.id for one in wanted.values() if one.found and one.found.id}
     return [
         action(
@@ -170,7 +170,7 @@ def removals(history: list[Json], present: list[Listed], wanted: dict[str, Seen]
             "the fleet brought it, and nothing needs it any more",
             before={"id": image.id, "names": image.names, "size": image.size},
         )
-        for image in _image_history.superfluous(history, present, ids)
+        for image in _image_history.superfluous(history, present, ids, ways_back)
     ]
 
 

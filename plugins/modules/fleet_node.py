@@ -146,6 +146,14 @@ options:
       https:
         description: URL for HTTPS.
         type: str
+  rollback:
+    description:
+      - Take each service as it was before its last change on this node, as the file below
+        C(/var/lib/ascend-fleet/services) says, instead of as the document has it.
+      - A service that was never changed here, or does not run what its entry says, stays as it is, with a finding.
+        Nothing but the services and their images is looked at then.
+    type: bool
+    default: false
   peer:
     description:
       - Host and port of a registry on another node that is asked for images first.
@@ -319,6 +327,7 @@ def main() -> None:
             "files": {"type": "dict"},
             "proxy": {"type": "dict", "no_log": True, "options": {"http": {"type": "str"}, "https": {"type": "str"}}},
             "logins": {"type": "list", "elements": "dict", "default": [], "options": LOGIN_OPTIONS},
+            "rollback": {"type": "bool", "default": False},
             "peer": {"type": "str"},
             "take_over": {"type": "str"},
         },

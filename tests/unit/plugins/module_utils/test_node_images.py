@@ -342,10 +342,11 @@ def there(*names, used=()):
         # Another repository is the way back of a service that moved.
         ([row("1"), row("2", "other/web:1"), row("3", "third/web:1")], there("1", "2", "3"), ["1"]),
         ([row("9", "else/x:1", ["x"]), row("2"), row("3")], there("2", "3", "9"), ["9"]),
+        ([row("kept"), row("1"), row("2"), row("3")], there("1", "2", "3", "kept"), ["1"]),
     ],
 )
 def test_only_what_the_fleet_brought_and_nobody_needs_goes(history, present, gone):
-    assert [image.id for image in _image_history.superfluous(history, present, {"3"})] == gone
+    assert [image.id for image in _image_history.superfluous(history, present, {"3"}, {"kept"})] == gone
 
 
 def test_each_image_has_a_line(tmp_path, registry, kept):
