@@ -19,6 +19,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils._findings import Flee
 from ansible_collections.ascend.fleet.plugins.module_utils._transfer_http import Access
 from ansible_collections.ascend.fleet.plugins.plugin_utils import (
     _bundle,
+    _bundle_bakes,
     _bundle_files,
     _bundle_image,
     _bundle_index,
@@ -26,7 +27,7 @@ from ansible_collections.ascend.fleet.plugins.plugin_utils import (
     _problems,
     _registry_logins,
 )
-from ansible_collections.ascend.fleet.plugins.plugin_utils._bundle_make import Maker, Surroundings
+from ansible_collections.ascend.fleet.plugins.plugin_utils._bundle_make import Bake, Maker, Surroundings
 from ansible_collections.ascend.fleet.plugins.plugin_utils._compile import Compiled, compile_fleet
 from ansible_collections.ascend.fleet.plugins.plugin_utils._inventory import Inventory
 from ansible_collections.ascend.fleet.plugins.plugin_utils._secret_files import read_secret
@@ -87,8 +88,14 @@ class ActionModule(ActionBase):
                 failures.append(told.finding)
 
         rows: list[Json] = []
+
+        def found(need: Json, document: Json) -> Bake:
+            return _bundle_bakes.of(need, document, rows, root, settings)
+
         for need, document in wanted:
-            if need["kind"] not in BY_HAND:
+            if need["kind"] == _bundle.WHEELS:
+                rows += attempt(lambda need=need, document=document: maker.wheels(need, found(need, document)))
+            elif need["kind"] not in BY_HAND:
                 rows += attempt(lambda need=need, document=document: _bring(maker, need, document, settings))
         rows += attempt(lambda: maker.sdk_wheels(SDK))
         if settings["fleet_bundle_controller"]:
@@ -148,7 +155,10 @@ class ActionModule(ActionBase):
             ca_file=settings["fleet_ca_bundle"] or None,
         )
         tell: Callable[[str], None] = self._display.display
-        return Surroundings(access, args["endpoints"], read_secret, lambda text: tell(f"bundle: {text}"))
+        environment = {f"{scheme}_proxy": url for scheme, url in access.proxy.items()}
+        if access.no_proxy:
+            environment["no_proxy"] = ",".join(access.no_proxy)
+        return Surroundings(access, args["endpoints"], read_secret, lambda text: tell(f"bundle: {text}"), environment)
 
 
 def _wanted(compiled: Compiled) -> list[tuple[Json, Json]]:
@@ -157,7 +167,8 @@ def _wanted(compiled: Compiled) -> list[tuple[Json, Json]]:
     for host, document in compiled.documents.items():
         for need in _bundle.needs(document, compiled.settings[host]["fleet_bundle_arch"]):
             found.setdefault(_bundle.key(need), (need, document))
-    return list(found.values())
+    # Packages are chosen for an image and by a tree, which have to be there.
+    return sorted(found.values(), key=lambda row: row[0]["kind"] == _bundle.WHEELS)
 
 
 def _bring(maker: Maker, need: Json, document: Json, settings: Json) -> Json:

@@ -12,6 +12,7 @@ import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.ascend.fleet.plugins.module_utils._bake import settled
 from ansible_collections.ascend.fleet.plugins.module_utils._document import STATE_DIR, digest
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_sources import kind_and_place
 from ansible_collections.ascend.fleet.plugins.plugin_utils._models import name_of
@@ -27,6 +28,12 @@ LOCAL, ON_NODE = "local", "node"
 WHEELS, COLLECTIONS, PACKAGES, EXTRA = "wheels", "collections", "packages", "extra"
 SDK_WHEELS = "wheels/sdk"
 PACKAGES_ON_NODE = f"{STATE_DIR}/packages"
+# What of a bake's inputs decides which packages pip fetches; the roles that are not here install none by themselves.
+PIP_INPUTS = {
+    "comfyui": ("python", "version", "source", "torch", "constraints", "pins", "pip", "ascendcloud"),
+    "diffusers": ("python", "diffusers", "constraints", "pins", "pip", "libraries"),
+    "wan_video": ("python", "diffusers", "pins", "pip"),
+}
 # Sources of models that need no way out.
 PRESENT = ("node", "host", "controller")
 
@@ -52,6 +59,24 @@ def needs(document: Mapping[str, Any], arch: str) -> Iterator[Json]:
         yield {"kind": ON_NODE, "source": row["src"]}
     for bake in document["bakes"]:
         yield from _of_inputs(bake["inputs"])
+        yield from filter(None, [wheels_need(bake, arch)])
+
+
+def wheels_need(bake: Mapping[str, Any], arch: str) -> Json | None:
+    """The packages that pip fetches while this image is baked, unless the entry brings them."""
+    inputs = bake["inputs"]
+    if bake.get("role") not in PIP_INPUTS or inputs["pip"]["wheels"]:
+        return None
+    kept = settled({key: inputs[key] for key in PIP_INPUTS[bake["role"]]})
+    return {"kind": WHEELS, "role": bake["role"], "base": bake["base"], "arch": arch, "inputs": kept}
+
+
+def source_need(inputs: Mapping[str, Any]) -> Json | None:
+    """The tree that a bake installs, of which pip reads what else is needed."""
+    for name in ("source", "diffusers"):
+        if isinstance(inputs.get(name), Mapping):
+            return next(_of_inputs({"version": inputs.get("version"), name: inputs[name]}), None)
+    return None
 
 
 def model_identity(row: Mapping[str, Any]) -> Json:
@@ -105,6 +130,8 @@ def place(need: Mapping[str, Any]) -> str:
         return f"models/{name_of(need['source'])}-{short}"
     if need["kind"] == GIT:
         return f"git/{posixpath.basename(need['url'].rstrip('/')).removesuffix('.git')}-{short}.tar.gz"
+    if need["kind"] == WHEELS:
+        return f"wheels/{need['role']}-{short}"
     return f"files/{short}-{posixpath.basename(need['url'].partition('?')[0].rstrip('/'))}"
 
 
@@ -163,6 +190,16 @@ class Bundle:
         # The patterns were applied when the bundle was made.
         return {**row, "source": source, "revision": None, "include": [], "exclude": [], "token_file": None}
 
+    def bake(self, row: Mapping[str, Any], arch: str) -> Json:
+        """The inputs of a bake, its packages included, out of the bundle."""
+        found: Json = self.inputs(row["inputs"])
+        need = wheels_need(row, arch)
+        if need is None:
+            return found
+        held = self._held(need)
+        wheels = {"path": posixpath.join(self.root, held["path"]), "sha256": held["sha256"]}
+        return {**found, "pip": {**found["pip"], "index_url": None, "extra_index_urls": [], "wheels": wheels}}
+
     def inputs(self, value: Any) -> Any:
         """What a kind installs, out of the bundle."""
         if isinstance(value, list | tuple):
@@ -210,4 +247,6 @@ def told(need: Mapping[str, Any]) -> str:
         return f"model {need['source']}" + (f" at {need['revision']}" if need["revision"] else "")
     if need["kind"] == GIT:
         return f"git tree {need['url']} at {need['version']}"
+    if need["kind"] == WHEELS:
+        return f"Python packages of {need['role']} for image {need['base']} on {need['arch']}"
     return f"file {need.get('url') or need['source']}"

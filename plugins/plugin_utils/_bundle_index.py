@@ -69,7 +69,8 @@ def _beside(manifest: Mapping[str, Any], beside: Mapping[str, Sequence[str]]) ->
     yield ""
     if not any(row["kind"] == _bundle.PACKAGES for row in manifest["artefacts"]):
         yield "- Packages of the operating system: nodes have an engine already, or get one by `fleet_bundle_packages`."
-    yield "- Packages that pip installs while an image is baked: give a folder of wheels in the entry."
+    if beside[_bundle.ON_NODE]:
+        yield "- What the vendor's package itself requires of pip, unknown here: `fleet_bundle_requirements`."
     for path in beside[_bundle.LOCAL]:
         yield f"- `{path}`, a file of the controller: it travels with the inventory that names it."
     for path in beside[_bundle.ON_NODE]:

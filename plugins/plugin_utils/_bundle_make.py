@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tarfile
 import tempfile
@@ -28,7 +27,8 @@ from ansible_collections.ascend.fleet.plugins.module_utils._transfer_http import
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_bring import Delivery, Order
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_share import Board
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_terms import Wish
-from ansible_collections.ascend.fleet.plugins.plugin_utils import _bundle, _bundle_image
+from ansible_collections.ascend.fleet.plugins.plugin_utils import _bundle, _bundle_image, _bundle_python, _bundle_wheels
+from ansible_collections.ascend.fleet.plugins.plugin_utils._bundle_run import run
 
 Json = dict[str, Any]
 Tell = Callable[[str], None]
@@ -49,6 +49,22 @@ class Surroundings(NamedTuple):
     endpoints: Mapping[str, str | None]
     token: Callable[[str], str]
     tell: Tell
+    environment: Mapping[str, str] = {}
+    """Of the programs that are run: the proxy."""
+
+
+class Bake(NamedTuple):
+    """An image that is baked, as far as pip is concerned."""
+
+    inputs: Mapping[str, Any]
+    install: str
+    """Digest of the files that the role installs with."""
+    archive: Path
+    base_id: str
+    source: Path | None
+    source_id: str | None
+    further: Sequence[str]
+    find: Path | None
 
 
 class Maker:
@@ -118,25 +134,64 @@ class Maker:
             return {"commit": commit, "sha256": known["sha256"]}
         target, work = self.root / _bundle.place(need), self._work(need)
         shutil.rmtree(work, ignore_errors=True)
-        _run(["git", "clone", "--quiet", "--bare", need["url"], str(work)], GIT_SECONDS)
+        run(["git", "clone", "--quiet", "--bare", need["url"], str(work)], GIT_SECONDS, self.around.environment)
         target.parent.mkdir(parents=True, exist_ok=True)
         beside = target.with_name(f".{target.name}")
         name = target.name.rpartition("-")[0]
         options = ["--format=tar.gz", f"--prefix={name}/", f"--output={beside}"]
-        _run(["git", "-C", str(work), "archive", *options, commit], GIT_SECONDS)
+        run(["git", "-C", str(work), "archive", *options, commit], GIT_SECONDS)
         beside.rename(target)
         shutil.rmtree(work)
         self.received += target.stat().st_size
         return {"commit": commit, "sha256": None}
 
-    @staticmethod
-    def _commit(url: str, version: str) -> str:
-        told = _run(["git", "ls-remote", url, version, f"{version}^{{}}"], 120).splitlines()
+    def _commit(self, url: str, version: str) -> str:
+        argv = ["git", "ls-remote", url, version, f"{version}^{{}}"]
+        told = run(argv, 120, self.around.environment).splitlines()
         if not told:
             message = f"{url} has no {version}."
             raise FleetError("bundle-incomplete", message, "Correct the version.", value=version)
         # Of an annotated tag the last line names the commit.
         return told[-1].split()[0]
+
+    def wheels(self, need: Json, bake: Bake) -> Json:
+        """The packages of a bake. They stay as they are while the same things are asked for, whatever the index has."""
+        path = _bundle.place(need)
+        target, asked = self.root / path, digest([need, bake.base_id, bake.source_id, bake.further, bake.install])
+        row: Json = {"kind": _bundle.WHEELS, "need": need, "path": path, "asked": asked}
+        known = self._known(need)
+        self.around.tell(_bundle.told(need))
+        if known.get("asked") == asked:
+            return {**row, "sha256": known["sha256"]}
+        work = self._work({**need, "asked": asked})
+        before = _names(work)
+        try:
+            self._gather(need, bake, work)
+        except _bundle_python.UnknownPythonError as error:
+            message, remedy = (
+                f"{_bundle.told(need)} cannot be gathered: {error}.",
+                "Give a folder of wheels in pip.wheels.",
+            )
+            raise FleetError("bundle-incomplete", message, remedy) from None
+        except FleetError as error:
+            told = error.finding
+            message = f"{_bundle.told(need)} cannot be gathered: {told['message']}"
+            raise FleetError("bundle-incomplete", message, told["remedy"]) from None
+        self.received += sum(one.stat().st_size for one in work.iterdir() if one.name not in before)
+        shutil.rmtree(target, ignore_errors=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        work.rename(target)
+        return {**row, "sha256": digest([[one.name, _hashing.sha256_of(str(one))] for one in sorted(target.iterdir())])}
+
+    def _gather(self, need: Json, bake: Bake, work: Path) -> None:
+        inputs = bake.inputs
+        python = _bundle_python.look(bake.archive, _program(inputs["python"]))
+        wanted = _bundle_wheels.wanted(need["role"], inputs, python, bake.source)
+        wanted = wanted._replace(lines=[*wanted.lines, *bake.further])
+        scratch = work.with_name(f"{work.name}.scratch")
+        environment = self.around.environment
+        gathering = _bundle_wheels.Gathering(python, need["arch"], inputs["pip"], work, scratch, bake.find, environment)
+        gathering.gather(wanted)
 
     # What every fleet needs ---------------------------------------------------------------
 
@@ -165,7 +220,7 @@ class Maker:
         folder.mkdir(parents=True, exist_ok=True)
         before = {one.name for one in folder.iterdir()}
         argv = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-        _run([*argv, "--only-binary=:all:", f"--dest={folder}", *arguments], PIP_SECONDS)
+        run([*argv, "--only-binary=:all:", f"--dest={folder}", *arguments], PIP_SECONDS, self.around.environment)
         self.received += sum(one.stat().st_size for one in folder.iterdir() if one.name not in before)
 
     def collection(self, name: str, folder: Path) -> Json:
@@ -194,7 +249,7 @@ class Maker:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as scratch:
             galaxy = [sys.executable, "-m", "ansible.cli.galaxy"]
-            _run([*galaxy, "collection", "build", "--output-path", scratch, str(folder)], GIT_SECONDS)
+            run([*galaxy, "collection", "build", "--output-path", scratch, str(folder)], GIT_SECONDS)
             whole = Path(scratch) / "whole"
             with tarfile.open(next(Path(scratch).glob("*.tar.gz"))) as built, tarfile.open(whole, "w:gz") as archive:
                 for entry in built:
@@ -223,7 +278,7 @@ class Maker:
     def prune(self, rows: Sequence[Json]) -> None:
         """Take out what no document needs any more."""
         wanted = {row["path"] for row in rows}
-        for kind in ("images", "models", "git", "files", _bundle.PACKAGES, _bundle.EXTRA):
+        for kind in ("images", "models", "git", "files", _bundle.WHEELS, _bundle.PACKAGES, _bundle.EXTRA):
             for one in (self.root / kind).glob("*"):
                 if f"{kind}/{one.name}" in wanted:
                     continue
@@ -245,6 +300,16 @@ class Maker:
             self.around.tell(f"{human(self.received)} received")
 
 
+def _names(folder: Path) -> set[str]:
+    return {one.name for one in folder.iterdir()} if folder.is_dir() else set()
+
+
+def _program(python: str | Sequence[str]) -> str:
+    """The program of a command such as ``/usr/bin/env python3``."""
+    words = [python] if isinstance(python, str) else list(python)
+    return words[-1]
+
+
 def _home(collection: str) -> str:
     return f"ansible_collections/{collection.replace('.', '/')}"
 
@@ -262,17 +327,3 @@ def _link(source: Path, target: Path) -> None:
         target.hardlink_to(source)
     except OSError:
         shutil.copy2(source, target)
-
-
-def _run(argv: Sequence[str], seconds: float) -> str:
-    try:
-        # Ansible makes the terminal non-blocking for itself, which its own programs refuse.
-        done = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise FleetError("bundle-incomplete", f"{argv[0]} cannot be run: {error}.") from None
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-        raise FleetError("bundle-incomplete", f"{' '.join(argv[:3])} failed: {last}.")
-    return done.stdout

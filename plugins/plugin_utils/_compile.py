@@ -433,7 +433,7 @@ class _Compiler:
         kept = [service for service in services if service.values["state"] != "absent"]
         needs_npus = any(service.values["npus"]["count"] for service in kept)
         bundle: Bundle | None = settings["fleet_bundle"] or None
-        bakes = self._bakes(kept, settings["fleet_registry"], bundle)
+        bakes = self._bakes(kept, settings, bundle)
         jobs = [service for service in services if _is_job(service)]
         waits = _waits(service for service in kept if not _is_job(service))
         of_host = _host_settings.host_part(
@@ -493,7 +493,9 @@ class _Compiler:
             self._digests[path] = self.world.files.digest(path)
         return str(self._digests[path])
 
-    def _bakes(self, services: Iterable[Service], registry: str | None, bundle: Bundle | None) -> list[dict[str, Any]]:
+    def _bakes(
+        self, services: Iterable[Service], settings: Mapping[str, Any], bundle: Bundle | None
+    ) -> list[dict[str, Any]]:
         """Images to be made on the way, each once however many services run from it."""
         found: dict[str, dict[str, Any]] = {}
         for service in services:
@@ -502,7 +504,10 @@ class _Compiler:
                 continue
             files = self.world.files.digest(bake.tasks) if bake.tasks else _data.install_digest(kind.role)
             base, npus = values["image"]["reference"], bool(values["npus"]["count"])
-            inputs = dict(bundle.inputs(bake.inputs) if bundle else bake.inputs)
+            inputs = dict(bake.inputs)
+            if bundle:
+                wanted = {"role": kind.role, "base": base, "inputs": inputs}
+                inputs = bundle.bake(wanted, settings["fleet_bundle_arch"])
             row = {
                 "id": _bake.identity(kind.name, base, inputs, files, npus),
                 "kind": kind.name,
@@ -514,7 +519,7 @@ class _Compiler:
                 "mounts": [dict(mount) for mount in bake.mounts],
                 "manifests": list(bake.manifests),
                 "npus": npus,
-                "registry": registry,
+                "registry": settings["fleet_registry"],
                 "services": [],
             }
             found.setdefault(row["id"], row)["services"].append(values["name"])
