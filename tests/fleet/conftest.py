@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+import tempfile
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,38 @@ from tests.simfleet.spec import NodeSpec
 
 COLLECTIONS = str(ROOT / "collections")
 Json = dict[str, Any]
+
+
+def until(what: str, holds: Callable[[], Any], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"{what}: did not happen within {seconds} s"
+        time.sleep(0.2)
+
+
+class Background:
+    """A run that goes on while the test does something else."""
+
+    def __init__(self, argv: list[str], folder: Path) -> None:
+        self.folder = folder
+        self.log = folder / "log"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                argv, cwd=folder, env=playbook_run.environment(COLLECTIONS), stdout=log, stderr=subprocess.STDOUT
+            )
+        self.pid = self.process.pid
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def kill(self) -> None:
+        """At once, and before it can tidy up."""
+        self.process.kill()
+        self.process.wait()
+
+    def ended(self, seconds: float = 240) -> Outcome:
+        return Outcome(self.process.wait(seconds), self.said, self.folder / "report")
 
 
 class Ground:
@@ -57,22 +91,14 @@ class Ground:
         return path
 
     def run(self, playbook: str, *arguments: str, **variables: Any) -> Outcome:
-        return playbook_run.run(playbook, self.hosts(variables), *arguments, collections=COLLECTIONS, seconds=300)
+        return playbook_run.run(playbook, self.hosts(variables), *arguments, collections=COLLECTIONS, seconds=600)
 
-    def start(self, playbook: str, *arguments: str, **variables: Any) -> subprocess.Popen[str]:
+    def start(self, playbook: str, *arguments: str, **variables: Any) -> Background:
         """The same without waiting for its end, with a report directory of its own."""
-        folder = self.folder / "background"
-        folder.mkdir(exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="background-", dir=self.folder))
         path = folder / "hosts.yml"
         path.write_text(self.hosts({**variables, "fleet_report_dir": str(folder / "report")}).read_text())
-        return subprocess.Popen(
-            playbook_run.command(playbook, path, *arguments),
-            cwd=folder,
-            env=playbook_run.environment(COLLECTIONS),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        return Background(playbook_run.command(playbook, path, *arguments), folder)
 
 
 def docker(node: Node, *arguments: str) -> str:

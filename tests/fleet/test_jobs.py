@@ -6,15 +6,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.fleet.conftest import Ground, containers, docker, exists, inspect
+from tests.fleet.conftest import Background, Ground, containers, docker, exists, inspect, until
 from tests.simfleet.node import Node
 
 pytestmark = pytest.mark.fleet
@@ -36,13 +34,6 @@ def read(node: Node, path: str) -> str:
 
 def cards(listed: str) -> set[str]:
     return {name for name in listed.split() if name.startswith("davinci") and name[-1].isdigit()}
-
-
-def until(condition: Callable[[], bool], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true"
-        time.sleep(0.3)
 
 
 @pytest.fixture
@@ -129,7 +120,7 @@ def test_jobs_queue_for_the_cards_that_services_leave_and_one_that_fails_stops_n
 
 
 @pytest.fixture
-def waiting(jobs: Ground) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+def waiting(jobs: Ground) -> Iterator[tuple[Background, dict[str, Any]]]:
     """A run in which one job waits for a file and another is done; both on the processor."""
     script = "echo begun > /outputs/begun; until [ -e /go/on ]; do sleep 0.2; done; echo well > /outputs/well"
     node = jobs.node("n1")
@@ -138,23 +129,22 @@ def waiting(jobs: Ground) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any
         "fleet_jobs": [job(jobs, "waits", script, mounts=["/go:/go:ro"]), job(jobs, "quick", "echo 1 > /outputs/1")]
     }
     run = jobs.start("site", "--limit", "n1", **entries)
-    until(lambda: exists(node, f"{JOBS}/.waits.next/begun") and exists(node, f"{JOBS}/quick/1"))
+    until("that one job waits", lambda: exists(node, f"{JOBS}/.waits.next/begun") and exists(node, f"{JOBS}/quick/1"))
     yield run, entries
     run.kill()
-    run.wait()
     node.exec("rm", "-rf", "/go")
 
 
 def test_the_next_run_goes_on_with_the_job_of_a_killed_worker(
-    jobs: Ground, waiting: tuple[subprocess.Popen[str], dict[str, Any]]
+    jobs: Ground, waiting: tuple[Background, dict[str, Any]]
 ) -> None:
     run, entries = waiting
     node = jobs.node("n1")
     before = inspect(node, "waits")["Id"]
     node.exec("kill", "-9", str(json.loads(read(node, STATUS))["pid"]))
-    out, _err = run.communicate(timeout=120)
-    assert run.returncode != 0
-    assert "ended without a result" in out
+    failed = run.ended()
+    assert failed.rc != 0
+    assert "ended without a result" in failed.out
     assert not exists(node, f"{JOBS}/waits")
     assert inspect(node, "waits")["Id"] == before
     node.exec("touch", "/go/on")
@@ -166,14 +156,14 @@ def test_the_next_run_goes_on_with_the_job_of_a_killed_worker(
 
 
 def test_a_killed_container_is_a_failed_job_and_runs_again(
-    jobs: Ground, waiting: tuple[subprocess.Popen[str], dict[str, Any]]
+    jobs: Ground, waiting: tuple[Background, dict[str, Any]]
 ) -> None:
     run, entries = waiting
     node = jobs.node("n1")
     docker(node, "kill", "waits")
-    out, _err = run.communicate(timeout=120)
-    assert run.returncode != 0
-    assert "Job waits: its process ended (exit code 137, killed)" in out
+    failed = run.ended()
+    assert failed.rc != 0
+    assert "Job waits: its process ended (exit code 137, killed)" in failed.out
     assert not exists(node, f"{JOBS}/.waits.next")
     planned = jobs.run("drift", "--limit", "n1", **entries)
     assert "it failed before" in planned.verdict["failures"][0]["message"]

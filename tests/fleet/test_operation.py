@@ -6,10 +6,7 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
-import time
 from typing import Any
 
 import pytest
@@ -18,7 +15,7 @@ import yaml
 from ansible_collections.ascend.fleet.plugins.module_utils._document import LEASE_FILE as LEASE
 from ansible_collections.ascend.fleet.plugins.module_utils._work import STATUS_FILE as STATUS
 from tests import playbook_run
-from tests.fleet.conftest import COLLECTIONS, Ground, answer, containers, docker, exists, inspect
+from tests.fleet.conftest import COLLECTIONS, Ground, answer, containers, docker, exists, inspect, until
 
 pytestmark = pytest.mark.fleet
 
@@ -29,13 +26,6 @@ BARE: dict[str, Any] = {"fleet_metadata_block": "unmanaged", "fleet_batch": "100
 def services(ground: Ground, *names: str, **keys: Any) -> dict[str, Any]:
     entries = [ground.service(name, port=8000 + number, **keys) for number, name in enumerate(names)]
     return {**BARE, "fleet_services": entries}
-
-
-def until(what: str, holds: Any, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
-        time.sleep(0.2)
 
 
 def test_orphan_is_reported_and_removed_only_when_asked(ground: Ground) -> None:
@@ -87,19 +77,17 @@ def slow_run(ground: Ground) -> Any:
     ground.node().exec("sh", "-c", "mkdir -p /srv/go && rm -f /srv/go/now")
     entry = ground.service("slow", port=8000, command=[command], mounts=[{"source": "/srv/go", "target": "/go"}])
     variables = {**BARE, "fleet_services": [entry]}
-    process = ground.start("site", "--limit", "n1", **variables)
+    run = ground.start("site", "--limit", "n1", **variables)
     try:
-        until("the slow service's start", lambda: "slow" in containers(ground.node()), 120)
-        yield process, variables
+        until("the slow service's start", lambda: "slow" in containers(ground.node()))
+        yield run, variables
     finally:
         ground.node().exec("touch", "/srv/go/now")
-        if process.poll() is None:
-            process.terminate()
-        process.communicate(timeout=60)
+        run.kill()
 
 
 def test_second_run_says_who_works_on_the_node(ground: Ground, slow_run: Any) -> None:
-    process, variables = slow_run
+    run, variables = slow_run
     lease = json.loads(ground.node().exec("cat", LEASE).out)
     second = ground.run("site", "--limit", "n1", **{**variables, "fleet_services": [ground.service("web", port=8009)]})
     assert second.rc != 0
@@ -108,16 +96,15 @@ def test_second_run_says_who_works_on_the_node(ground: Ground, slow_run: Any) ->
     assert lease["run_id"] in second.verdict["failures"][0]["message"]
     assert "web" not in containers(ground.node())
     ground.node().exec("touch", "/srv/go/now")
-    out, _none = process.communicate(timeout=120)
-    assert process.returncode == 0, out
+    first = run.ended()
+    assert first.rc == 0, first.out
     assert not exists(ground.node(), LEASE)
 
 
 def test_killed_run_is_taken_over_by_the_next(ground: Ground, slow_run: Any) -> None:
-    process, variables = slow_run
+    run, variables = slow_run
     lease = json.loads(ground.node().exec("cat", LEASE).out)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait(timeout=30)
+    run.kill()
     # Its work on the node goes on without it.
     ground.node().exec("touch", "/srv/go/now")
     until("the end of the work", lambda: json.loads(ground.node().exec("cat", STATUS).out)["done"])

