@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -25,6 +26,7 @@ from ansible_collections.ascend.fleet.plugins.plugin_utils._records import plain
 
 HOSTS = "fleet_hosts"
 CERTIFICATE = "-----BEGIN CERTIFICATE-----"
+_ORIGIN = re.compile(r"Origin: (\S+)")
 
 
 class Inventory:
@@ -123,7 +125,14 @@ class Inventory:
 
 def _template_flaw(name: str, error: AnsibleError) -> Flaw:
     reason = " ".join(str(error).split()).rstrip(".")
-    return Flaw(name, None, f"cannot be templated: {reason}", "Define what it refers to, or correct the expression.")
+    origin = _ORIGIN.match(str(getattr(error, "_formatted_source_context", None)))
+    at = f" ({origin.group(1)})" if origin else ""
+    if "vault" in reason:
+        remedy = "Give the password it was encrypted with (--ask-vault-pass or --vault-password-file)."
+        return Flaw(name, None, f"cannot be decrypted{at}: {reason}", remedy)
+    return Flaw(
+        name, None, f"cannot be templated{at}: {reason}", "Define what it refers to, or correct the expression."
+    )
 
 
 def _file_problem(path: str) -> str | None:

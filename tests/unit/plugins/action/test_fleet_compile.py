@@ -220,7 +220,7 @@ def test_every_error_is_told_and_nothing_happens(play, door, tmp_path):
             "fleet_services_llm[0] chat: model = m: is not an absolute path. Write the whole path, beginning with /."
             " (n1, n2, n3)"
         ),
-        "fleet_services_bad: cannot be templated:",
+        "fleet_services_bad: cannot be templated (",
     ):
         assert line in ran.out.replace("\\n", "\n"), ran.out
     assert "'nobody_defined_this' is undefined" in ran.out

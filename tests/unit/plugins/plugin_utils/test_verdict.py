@@ -46,6 +46,7 @@ WELL = {"n1": {}, "n2": {}}
         ({"verify": WELL}, {"findings": [{**ERROR, "host": "n2"}]}, False, [("n2", "hbm-free")]),
         ({"verify": WELL}, {"findings": [{**ERROR, "severity": "warning"}]}, True, []),
         ({"verify": WELL}, {"findings": [ERROR]}, False, [(None, "hbm-free")]),
+        ({}, {"hosts": [], "findings": [{**ERROR, "host": "n2"}]}, False, [("n2", "hbm-free")]),
         ({"verify": {"n1": {}, "n2": {"failed": True}}, "x": {"n1": {"unreachable": True}}}, {}, False,
          [("n1", "host-unreachable"), ("n2", "step-failed")]),
     ],
