@@ -5,13 +5,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 from typing import Any, Callable, Dict
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _image_history
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
-from ansible_collections.ascend.fleet.plugins.module_utils._image_engine import ImageEngine, Progress, PullError
+from ansible_collections.ascend.fleet.plugins.module_utils._image_engine import (
+    Found,
+    ImageEngine,
+    Listed,
+    Progress,
+    PullError,
+)
 from ansible_collections.ascend.fleet.plugins.module_utils._image_reference import Reference, parse
 from ansible_collections.ascend.fleet.plugins.module_utils._image_registry import RegistryError
 from ansible_collections.ascend.fleet.plugins.module_utils._image_sources import Sources
@@ -54,10 +61,12 @@ class Bringer:
         started = time.monotonic()
         reference = parse(act["target"])
         if act["action"] == "load":
-            self._load(act, reference, progress)
+            found = self._load(act, reference, progress)
         else:
             self._pull(act, reference, progress)
-        self._prove(act, reference, services)
+            found = self._proven(act, reference)
+        if found.id:
+            _image_history.note(self._system, found.id, act["target"], services)
         self.seconds[act["target"]] = time.monotonic() - started
 
     def _pull(self, act: Json, reference: Reference, progress: Progress) -> None:
@@ -88,21 +97,51 @@ class Bringer:
                 failure = failure if mirrored is False and failure else error
         raise failure or AssertionError("there is a registry for every name")
 
-    def _load(self, act: Json, reference: Reference, progress: Progress) -> None:
+    def _load(self, act: Json, reference: Reference, progress: Progress) -> Found:
         archive = act["after"]["archive"]
         progress(f"{act['target']}: loading {archive}")
+        before = self._engine.images()
         try:
             names = self._engine.load(self._system.path(archive), progress)
         except OSError as error:
             raise _archive(act, f"cannot be read: {error.strerror}") from error
         except FleetError as error:
             raise _archive(act, f"cannot be loaded: {str(error).rstrip('.')}") from error
-        if reference.full not in {parse(name).full for name in names if ":" in name}:
-            raise _archive(act, f"holds {', '.join(names) or 'no named image'}, not {act['target']}")
+        try:
+            if reference.full not in {parse(name).full for name in names if ":" in name}:
+                raise _archive(act, f"holds {', '.join(names) or 'no named image'}, not {act['target']}")
+            found = self._proven(act, reference)
+        except FleetError:
+            for name in names:
+                # What stands in the way of tidying up is not what was wrong.
+                with contextlib.suppress(FleetError):
+                    self._take_back(name, before)
+            raise
         if act["after"]["on"] == "controller":
             self._system.remove(archive)
+        return found
 
-    def _prove(self, act: Json, reference: Reference, services: list[str]) -> None:
+    def _take_back(self, name: str, before: list[Listed]) -> None:
+        """What a name meant before it was loaded it means again; content that was there already stays."""
+        there = {image.id: image.names for image in before}
+        if name in there:
+            return
+        if name.startswith("sha256:"):
+            self._engine.remove(name)
+            return
+        reference = parse(name)
+        loaded = self._engine.find(reference)
+        was = next((image for image in before if reference.full in {parse(one).full for one in image.names}), None)
+        if loaded is None or (was and was.id == loaded.id) or there.get(loaded.id or "") == []:
+            return
+        if was is None:
+            self._engine.remove(name)
+            return
+        self._engine.tag(was.id, reference)
+        if loaded.id and loaded.id not in there:
+            self._engine.remove(loaded.id)
+
+    def _proven(self, act: Json, reference: Reference) -> Found:
         """What the engine has now, asked anew, is what was to come."""
         found = self._engine.find(reference)
         wanted = act["after"]["digest"]
@@ -112,8 +151,7 @@ class Bringer:
                 raise _archive(act, f"holds the image {has}, not {wanted or act['target']}")
             message = f"Image {act['target']} was pulled as {wanted}, but the engine has {has} under this name."
             raise FleetError("image-pull", message, key="image", value=act["target"])
-        if found.id:
-            _image_history.note(self._system, found.id, act["target"], services)
+        return found
 
     def _remove(self, act: Json) -> None:
         for name in act["before"]["names"] or [act["before"]["id"]]:

@@ -9,6 +9,7 @@ import base64
 import io
 import json
 import os
+import re
 from typing import Any, BinaryIO
 from urllib.parse import quote, urlencode
 
@@ -28,7 +29,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils._image_engine import 
 from ansible_collections.ascend.fleet.plugins.module_utils._image_reference import DEFAULT_HOST, DEFAULT_TAG, Reference
 from ansible_collections.ascend.fleet.plugins.module_utils._image_registry import Access, Content, inside
 
-_LOADED = "Loaded image: "
+_LOADED = re.compile(r"^Loaded image(?: ID)?: (\S+)", re.MULTILINE)
 # An archive of a hundred gigabytes keeps the engine busy for a while after its last byte.
 _LOAD_SILENCE = 1800.0
 
@@ -71,7 +72,7 @@ class DockerImages(ImageEngine):
             headers = {"Content-Type": "application/x-tar"}
             lines = list(stream(self._reader, "load it", "/images/load?quiet=1", headers, counted, _LOAD_SILENCE))
         said = "".join(str(line.get("stream") or "") for line in lines)
-        return [line.partition(_LOADED)[2].strip() for line in said.splitlines() if _LOADED in line]
+        return _LOADED.findall(said)
 
     def tag(self, source: str, reference: Reference) -> None:
         query = urlencode({"repo": reference.name, "tag": reference.tag or DEFAULT_TAG})

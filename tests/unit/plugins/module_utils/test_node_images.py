@@ -282,19 +282,81 @@ def test_patience_ends(tmp_path, registry, kept):
     assert len(engine.asked) == 3
 
 
-def load(tmp_path, names, on="node", digest=None):
+def load(tmp_path, names, on="node", digest=None, engine=None):
     archive = {"path": "/web.tar", "on": on}
     wanted = {"reference": "r.example/web:1", "digest": digest, "archive": archive, "services": []}
     target = tmp_path / _node_images.archive_path(archive).lstrip("/")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text("archive")
-    bring(tmp_path, wanted, Engine(names=names))
+    bring(tmp_path, wanted, engine or Engine(names=names))
     return target
 
 
 def test_an_archive_with_another_image_is_refused_by_name(tmp_path):
     with pytest.raises(FleetError, match=r"/web.tar of image r.example/web:1 holds other:2, not r.example/web:1"):
         load(tmp_path, ["other:2"])
+
+
+class Store(Engine):
+    """An engine that knows which names its images have."""
+
+    def __init__(self, images, brings):
+        super().__init__()
+        self.kept = {image: list(names) for image, names in images.items()}
+        self.brings = brings
+
+    def find(self, reference):
+        ids = [image for image, names in self.kept.items() if reference.full in {parse(name).full for name in names}]
+        return Found(ids[0], []) if ids else None
+
+    def load(self, path, told):
+        for name, image in self.brings.items():
+            self._name(name, image)
+        return list(self.brings)
+
+    def _name(self, name, image):
+        for names in self.kept.values():
+            names[:] = [one for one in names if one != name]
+        self.kept.setdefault(image, []).extend([name] if name != image else [])
+
+    def tag(self, source, reference):
+        self._name(reference.full, source)
+
+    def remove(self, image):
+        if image in self.kept:
+            del self.kept[image]
+        for identity, names in list(self.kept.items()):
+            if image in names:
+                names.remove(image)
+                if not names:
+                    del self.kept[identity]
+
+    def images(self):
+        return [Listed(image, list(names), 1, []) for image, names in self.kept.items()]
+
+
+WEB = "r.example/web:1"
+
+
+@pytest.mark.parametrize(
+    ("there", "brings", "digest"),
+    [
+        ({}, {"r.example/other:2": "sha256:a"}, None),
+        ({}, {"sha256:a": "sha256:a"}, None),
+        ({}, {WEB: "sha256:a"}, OTHER),
+        ({"sha256:a": ["r.example/mine:1"]}, {"r.example/other:2": "sha256:a"}, None),
+        ({"sha256:a": ["r.example/other:2"]}, {"r.example/other:2": "sha256:a"}, None),
+        ({"sha256:b": ["r.example/other:2"]}, {"r.example/other:2": "sha256:a"}, None),
+        ({"sha256:b": [WEB], "sha256:c": []}, {WEB: "sha256:a", "r.example/more:1": "sha256:d"}, OTHER),
+        ({"sha256:a": []}, {"sha256:a": "sha256:a"}, None),
+    ],
+)
+def test_nothing_stays_of_an_archive_that_is_refused(tmp_path, there, brings, digest):
+    engine = Store(there, brings)
+    with pytest.raises(FleetError):
+        load(tmp_path, [], digest=digest, engine=engine)
+    assert engine.kept == there
+    assert not _image_history.read(System(str(tmp_path)))
 
 
 @pytest.mark.parametrize(("on", "stays"), [("node", True), ("controller", False)])
