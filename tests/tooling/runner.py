@@ -4,8 +4,8 @@
 """Runs the steps of some rings and says at the end what came of each.
 
 Steps of one lane run one after another, two lanes side by side: what computes beside what waits
-for servers. A failed step hides no other. The last line is `N passed, N failed, N skipped`, where a pytest
-step counts its tests and every other step counts one.
+for servers; whichever ends first goes on with the next lane. A failed step hides no other. The last
+line is `N passed, N failed, N skipped`, where a pytest step counts its tests and every other step counts one.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from layout import OUTPUT, ROOT, environment
 from steps import CLEANUP, RINGS, STAGES, STEPS, Step
 
 GRACE_SECONDS = 60
+SIDE_BY_SIDE = 2
 FAILURE_LINES, FAILURE_WIDTH = 60, 240
 
 
@@ -240,7 +241,7 @@ def interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def lanes(steps: list[Step], serial: bool) -> list[list[list[Step]]]:
-    """Stage after stage, the lanes that run side by side, each with its steps in order."""
+    """Stage after stage, the lanes that may run side by side, each with its steps in order."""
     if serial:
         return [[steps]]
     stages = [[[s for s in steps if s.ring in rings] for rings in stage] for stage in STAGES]
@@ -269,7 +270,7 @@ def run_all(stages: list[list[list[Step]]], folder: Path, outcomes: list[Outcome
     number = {s.name: i for i, s in enumerate([s for stage in stages for lane in stage for s in lane], 1)}
     for stage in stages:
         SCREEN.shared = len(stage) > 1
-        with ThreadPoolExecutor(max_workers=len(stage)) as pool:
+        with ThreadPoolExecutor(max_workers=SIDE_BY_SIDE) as pool:
             begun = [pool.submit(run_lane, lane, folder, number) for lane in stage]
             try:
                 wait(begun)

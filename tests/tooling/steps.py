@@ -159,9 +159,15 @@ STEPS = (
 
 CLEANUP = (Step("leftovers", "cleanup", "fleets that tests left behind", script("leftovers.py"), FLEET),)
 
-# Lanes of a stage run side by side: mostly computing beside mostly waiting for servers, about equally long.
+# Two lanes of a stage run side by side: mostly computing beside mostly waiting for servers. What follows is taken up by
+# the lane that is done first.
 STAGES = (
-    (("lint", "unit", "next", "integration", "kube-build", "kube"), ("engine", "fleet", "next-fleet", "molecule")),
+    (
+        ("lint", "unit", "next", "integration", "kube-build", "kube"),
+        ("engine", "fleet"),
+        ("next-fleet",),
+        ("molecule",),
+    ),
     (("bench",),),
     (("all",),),
 )

@@ -137,6 +137,31 @@ def test_lanes_run_side_by_side_and_stages_one_after_another(tmp_path: Path) -> 
     assert returncode == 0, lines
 
 
+def test_the_lane_that_is_done_first_takes_up_the_next_one(tmp_path: Path) -> None:
+    """No more than two at a time: the long step ends when the last lane has run, which waits for no end of it."""
+    done = tmp_path / "done"
+    long = (
+        f"import pathlib, sys, time; done = pathlib.Path({str(done)!r}); end = time.monotonic() + 20\n"
+        "while not done.exists() and time.monotonic() < end: time.sleep(0.02)\n"
+        "sys.exit(not done.exists())"
+    )
+    steps = f"""
+    import dataclasses
+    runner.RINGS = {{"test": ("long", "short", "last")}}
+    runner.STAGES = ((("long",), ("short",), ("last",)),)
+    def on(ring, step): return dataclasses.replace(step, ring=ring)
+    runner.STEPS = [
+        on("long", python("a", {long!r})),
+        on("short", python("b", "import pathlib, sys; sys.exit(pathlib.Path({str(done)!r}).exists())")),
+        on("last", python("c", "import pathlib; pathlib.Path({str(done)!r}).touch()")),
+    ]
+    """
+    returncode, lines = run(tmp_path, steps)
+    assert (returncode, lines[-1]) == (0, "3 passed, 0 failed, 0 skipped"), lines
+    order = [line.split(":")[0].split()[-1] for line in lines if line.startswith("==>")]
+    assert order[-1] == "c", lines
+
+
 def test_every_ring_has_its_place_in_the_order() -> None:
     placed = [ring for stage in STAGES for lane in stage for ring in lane]
     assert sorted(placed) == sorted({step.ring for step in STEPS})
