@@ -20,6 +20,7 @@ from ansible.inventory.manager import InventoryManager
 from ansible_collections.ascend.fleet.plugins.plugin_utils import _bundle_files, _data, _secret_files
 from ansible_collections.ascend.fleet.plugins.plugin_utils._compile import Variables, World
 from ansible_collections.ascend.fleet.plugins.plugin_utils._entries import Files
+from ansible_collections.ascend.fleet.plugins.plugin_utils._group_lists import GroupLists
 from ansible_collections.ascend.fleet.plugins.plugin_utils._host_settings import ALIASES, PREFIX
 from ansible_collections.ascend.fleet.plugins.plugin_utils._options import Flaw
 from ansible_collections.ascend.fleet.plugins.plugin_utils._records import plain
@@ -39,6 +40,7 @@ class Inventory:
         self._template = template
         self._manager: InventoryManager | None = None
         self._play_values = self._of_play()
+        self._group_lists = GroupLists(self._hostvars._inventory, loader, self._variable_folders)
 
     def world(self) -> World:
         return World(
@@ -58,7 +60,7 @@ class Inventory:
         """What the inventory says of a host, with variables of the play above it."""
         found = self._of_host(host)
         values: dict[str, Any] = {}
-        flaws: list[Flaw] = []
+        flaws = [flaw for flaw in self._group_lists.flaws(host) if flaw.key not in self._play_values]
         for name in found:
             if not (name.startswith(PREFIX) or name in ALIASES) or name in self._play_values:
                 continue
@@ -67,6 +69,10 @@ class Inventory:
             except AnsibleError as error:
                 flaws.append(_template_flaw(name, error))
         return Variables({**values, **self._play_values}, flaws)
+
+    def _variable_folders(self, host: str) -> list[str]:
+        """Where group_vars may lie for a host; those of the playbook win."""
+        return [str(self._of_host(host).get("inventory_dir") or ""), str(self._vars.get("playbook_dir") or "")]
 
     def _of_host(self, host: str) -> Mapping[str, Any]:
         """Ansible gathers the variables of a host anew at each look, which takes a while."""
@@ -101,7 +107,8 @@ class Inventory:
                     self._manager.add_host(host, group=group)
         try:
             found = {host.name for host in self._manager.get_hosts(pattern)}
-        except AnsibleError as error:
+        except (AnsibleError, IndexError) as error:
+            # A pattern that ends in an operator is cut by an index.
             raise ValueError(str(error)) from error
         return [host for host in self._groups["all"] if host in found]
 

@@ -202,7 +202,12 @@ def test_values_of_play_and_command_line(play):
 
 
 def test_every_error_is_told_and_nothing_happens(play, door, tmp_path):
-    wrong = fleet(fleet_metdata_block="absent", fleet_services=[{**WEB, "port": 0, "prot": 1}])
+    nowhere = {**WEB, "name": "nowhere", "port": 1, "nodes": "n1:&"}
+    wrong = fleet(fleet_metdata_block="absent", fleet_services=[{**WEB, "port": 0, "prot": 1}, nowhere])
+    for group, port in (("left", 2), ("right", 3), ("apart", 4)):
+        twin = [{**WEB, "name": group, "port": port}]
+        host = "n3" if group == "apart" else "n1"
+        wrong["children"][group] = {"hosts": {host: {}}, "vars": {"fleet_services_twin": twin}}
     wrong["hosts"]["n2"]["fleet_npus_expected"] = "many"
     wrong["vars"]["fleet_services_bad"] = "{{ nobody_defined_this }}"
     wrong["vars"]["fleet_services_llm"] = [{**CHAT, "model": "m", "env": {"VLLM_API_KEY": "s3cret"}}]
@@ -221,10 +226,12 @@ def test_every_error_is_told_and_nothing_happens(play, door, tmp_path):
             " (n1, n2, n3)"
         ),
         "fleet_services_bad: cannot be templated (",
+        "fleet_services[1] nowhere: nodes = n1:&: is no host pattern.",
+        "fleet_services_twin: stands in the groups left, right beside each other, of which Ansible takes right alone.",
     ):
         assert line in ran.out.replace("\\n", "\n"), ran.out
     assert "'nobody_defined_this' is undefined" in ran.out
-    assert "The inventory has 6 errors; nothing was contacted." in ran.out
+    assert "The inventory has 8 errors; nothing was contacted." in ran.out
     assert "s3cret" not in ran.out
     assert ran.kept is None
     assert not knocked(door)
