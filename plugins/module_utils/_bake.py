@@ -23,6 +23,7 @@ NO_CHIP = "cpu"
 CONTENT = ("kind", "inputs", "files_digest")
 _ID_DIGITS = 12
 _TAG_DIGITS = 20
+_NAME = re.compile(rf"(^|/){NAMESPACE}/(?P<kind>[^/:]+):[a-z0-9]+-[a-z0-9]+-[0-9a-f]{{{_TAG_DIGITS}}}$")
 
 
 def identity(kind: str, base: str, inputs: Json, files_digest: str, npus: bool) -> str:
@@ -63,6 +64,12 @@ def reference(bake: Json, base_id: str, architecture: str, soc_family: str, mani
     tag = digest([content, base_id, architecture, soc_family, list(manifests)])[:_TAG_DIGITS]
     prefix = f"{bake['registry']}/" if bake["registry"] else ""
     return f"{prefix}{NAMESPACE}/{bake['kind']}:{architecture}-{soc_family}-{tag}"
+
+
+def kind_of(name: str) -> str | None:
+    """The kind whose services a baked image of this name is for; None where no bake has such a name."""
+    found = _NAME.search(name)
+    return found["kind"] if found else None
 
 
 def with_images(document: Json, references: dict[str, str]) -> Json:

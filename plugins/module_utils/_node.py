@@ -102,7 +102,9 @@ class Node:
             return NodePlan(actions, findings, [], [], [], node)
         if unavailable and coming is None:
             return NodePlan(actions, [*findings, unavailable.finding], [], [], [], node)
-        about_images = self.images.plan(images.result(), npu, coming, unseen) if images else NOTHING
+        about_images = NOTHING
+        if images:
+            about_images = self.images.plan(images.result(), npu, coming, unseen, self._ways_back)
         actions, findings = actions + about_images.actions, findings + about_images.findings
         if "packages" in self.scope and not self.removing:
             packages = self.document["artefacts"]["packages"]
@@ -171,7 +173,17 @@ class Node:
         if not engine_coming:
             references = self.bakes.look((npu or {}).get("soc"), in_scope)
             self.document = _bake.with_images(self.document, references)
-        return self.bakes.plan(engine_coming, unseen) if in_scope else []
+        if not in_scope:
+            return []
+        actions = self.bakes.plan(engine_coming, unseen)
+        # A part of a document does not tell what the rest needs.
+        whole = self.document["prune"] != "ignore" and not engine_coming
+        if whole and (self.document["artefacts"].get("image_store") or {}).get("prune"):
+            actions = actions + self.bakes.removals(self._ways_back)
+        return actions
+
+    def _ways_back(self, changing: set[str]) -> set[str]:
+        return _node_rollback.images(self.system, self.asked, changing)
 
     def _place(self, npu: Json | None, containers: dict[str, Json], host: Json) -> tuple[list[Placed], list[Json]]:
         neighbours = [

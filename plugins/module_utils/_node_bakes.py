@@ -17,6 +17,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, action
 from ansible_collections.ascend.fleet.plugins.module_utils._image_bring import Bringer
 from ansible_collections.ascend.fleet.plugins.module_utils._image_detect import engine
+from ansible_collections.ascend.fleet.plugins.module_utils._image_engine_docker import DockerImages
 from ansible_collections.ascend.fleet.plugins.module_utils._image_reference import parse
 from ansible_collections.ascend.fleet.plugins.module_utils._image_registry import RegistryError
 from ansible_collections.ascend.fleet.plugins.module_utils._image_sources import Sources
@@ -66,6 +67,27 @@ class BakeScope:
             return self._asked(self._ask)
         return self._leftovers() + plan(self._bakes, self.seen, engine_coming, unseen)
 
+    def removals(self, ways_back: Callable[[set[str]], set[str]]) -> list[Json]:
+        """Older bakes of the same kinds, which no container uses and no service would go back to."""
+        if self._ask or any(one.reference is None for one in self.seen.values()):
+            return []
+        wanted = {one.reference for one in self.seen.values()}
+        kinds = {bake["kind"] for bake in self._bakes}
+        changing = {name for bake in self._bakes if not self.seen[bake["id"]].present for name in bake["services"]}
+        kept = ways_back(changing)
+        return [
+            action(
+                "bakes",
+                "remove",
+                image.names[0],
+                "it was baked before, and nothing needs it any more",
+                before={"id": image.id, "names": image.names, "size": image.size},
+            )
+            for image in DockerImages(self._reader).images()
+            if image.names and all(_bake.kind_of(name) in kinds for name in image.names)
+            if not image.used_by and image.id not in kept and not wanted.intersection(image.names)
+        ]
+
     def lines(self) -> list[Json]:
         return [
             {"id": identity, "reference": one.reference, "present": one.present, "python": self.python}
@@ -80,7 +102,7 @@ class BakeScope:
                 raise FleetError("bake-missing", f"Image {act['target']} was built on no node.", value=act["target"])
             else:
                 bringer = Bringer(self._system, engine(self._system, self._reader, store), self._sources())
-                bringer.carry_out(act, {}, act["after"]["services"], progress)
+                bringer.carry_out(act, {}, (act["after"] or {}).get("services", []), progress)
                 # Pruning knows the images that the document names, which are the bases.
                 _image_history.forget(self._system, (self._reader.image(act["target"]) or {}).get("Id", ""))
 

@@ -10,14 +10,9 @@ from __future__ import annotations
 
 import functools
 import platform
-from typing import Any, Dict, NamedTuple
+from typing import Any, Callable, Dict, NamedTuple
 
-from ansible_collections.ascend.fleet.plugins.module_utils import (
-    _image_detect,
-    _image_history,
-    _node_images,
-    _node_rollback,
-)
+from ansible_collections.ascend.fleet.plugins.module_utils import _image_detect, _image_history, _node_images
 from ansible_collections.ascend.fleet.plugins.module_utils._containerd_hosts import plan_dragonfly
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import EngineReader
 from ansible_collections.ascend.fleet.plugins.module_utils._image_bring import RETRIES, Bringer
@@ -71,15 +66,24 @@ class ImageScope:
         engine = self._engine() if engine_there else None
         return Looked(engine, _node_images.observe(self._images, engine, self._asking(engine), platform.machine()))
 
-    def plan(self, looked: Looked, npu: Json | None, engine_coming: str | None, unseen: str | None) -> AboutImages:
+    def plan(
+        self,
+        looked: Looked,
+        npu: Json | None,
+        engine_coming: str | None,
+        unseen: str | None,
+        ways_back: Callable[[set[str]], set[str]],
+    ) -> AboutImages:
+        """``ways_back`` gives the images that services go back to, those named changing in this run."""
         engine, seen = looked
         actions = _node_images.plan(self._images, seen, engine_coming, unseen)
         if self.on_docker:
             actions = _node_images.authorities(self._registries, self._system, self._files) + actions
         if engine and self._store.get("prune"):
             history = _image_history.read(self._system)
-            ways_back = _node_rollback.images(self._system)
-            actions = actions + _node_images.removals(history, engine.images(), seen, ways_back)
+            coming = {act["target"] for act in actions}
+            changing = {name for image in self._images if image["reference"] in coming for name in image["services"]}
+            actions = actions + _node_images.removals(history, engine.images(), seen, ways_back(changing))
         findings: list[Json] = []
         folder, proxy = self._store.get("hosts_dir"), self._store.get("dragonfly")
         if engine and engine.kind == _image_detect.CONTAINERD and folder and proxy:

@@ -68,11 +68,20 @@ def forget(system: System, name: str) -> None:
     system.remove(_path(name))
 
 
-def images(system: System) -> set[str]:
-    """Ids of the images that the ways back need."""
+def images(system: System, asked: dict[str, str], changing: Iterable[str] = ()) -> set[str]:
+    """Ids of the images that the ways back need once the services are what is asked.
+
+    A service that changes, by its entry or by the content of an image in ``changing``, goes back to what runs now.
+    """
     names = [name[: -len(_SUFFIX)] for name in system.listdir(SERVICES_DIR) if name.endswith(_SUFFIX)]
-    kept = (read(system, name).get(PREVIOUS) for name in names)
-    return {version["image"]["id"] for version in kept if version}
+    changed, kept = set(changing), set()
+    for name in names:
+        record = read(system, name)
+        running = record.get(RUNNING) or {}
+        changes = name in changed or asked.get(name, running.get("wanted")) != running.get("wanted")
+        version = running if changes else record.get(PREVIOUS)
+        kept |= {version["image"]["id"]} if version else set()
+    return kept
 
 
 def document(system: System, given: Json, image_of: Image) -> tuple[Json, list[Json]]:

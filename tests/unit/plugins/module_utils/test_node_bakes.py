@@ -164,3 +164,54 @@ def test_what_was_built_nowhere_is_told_when_it_should_be_brought(tmp_path):
     with pytest.raises(FleetError, match="was built on no node") as caught:
         subject.apply(subject.plan(None, None), {}, print)
     assert caught.value.finding["check"] == "bake-missing"
+
+
+class Lists:
+    """An engine that lists what it has, beside the base."""
+
+    def __init__(self, there, used=()):
+        self.there, self.used = there, used
+
+    def image(self, reference):
+        names = {name: {"Id": identity} for identity, names in self.there.items() for name in names}
+        return {"reg:5000/base:1": BASE, **names}.get(reference)
+
+    def images(self):
+        return [{"Id": identity, "RepoTags": names, "Size": 1} for identity, names in self.there.items()]
+
+    def containers(self):
+        return [{"Names": [f"/{identity}"], "ImageID": identity} for identity in self.used]
+
+
+def old(digit, kind="comfyui", host="reg:5000/"):
+    return f"{host}ascend-fleet/{kind}:arm64-910b-{digit * 20}"
+
+
+@pytest.mark.parametrize(
+    ("there", "used", "back", "goes"),
+    [
+        ({"1": [old("a")]}, (), set(), [old("a")]),
+        ({"1": [old("a")], "2": [old("b", host="")]}, (), set(), [old("a"), old("b", host="")]),
+        ({"1": [old("a")]}, ("1",), set(), []),
+        ({"1": [old("a")]}, (), {"1"}, []),
+        ({"1": [old("a", kind="vllm")]}, (), set(), []),
+        ({"1": [old("a"), "mine:1"]}, (), set(), []),
+        ({"1": ["ascend-fleet/comfyui:mine"], "2": []}, (), set(), []),
+    ],
+    ids=["old", "where from", "in use", "way back", "another kind", "has another name", "not baked"],
+)
+@pytest.mark.parametrize("present", [True, False])
+def test_an_older_bake_goes_unless_somebody_needs_it(tmp_path, there, used, back, goes, present):
+    row = bake()
+    engine = Lists({**there, **({"9": [name_of(row)]} if present else {})}, used)
+    subject, asked = scope(tmp_path, row, engine), []
+    subject.look("Ascend910B3", True)
+    removals = subject.removals(lambda changing: asked.append(changing) or back)
+    assert [act["target"] for act in removals] == goes
+    assert asked == [set() if present else {"draw"}]
+
+
+def test_nothing_goes_while_the_wanted_name_is_not_known(tmp_path):
+    subject = scope(tmp_path, bake(base="reg:5000/none:1"), Lists({"1": [old("a")]}))
+    subject.look("Ascend910B3", True)
+    assert subject.removals(lambda changing: set()) == []

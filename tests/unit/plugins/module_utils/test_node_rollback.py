@@ -116,12 +116,17 @@ def test_an_image_that_is_gone_comes_by_its_content_or_not_at_all(system, digest
 
 
 def test_images_of_ways_back_are_kept_until_their_service_goes(system):
+    def kept(entry=2, changing=()):
+        return _node_rollback.images(system, {"web": _node_rollback.wanted(version(entry))}, changing)
+
     run(system, 1, "create")
-    assert _node_rollback.images(system) == set()
+    assert kept(1) == set()
     run(system, 2, "replace")
-    assert _node_rollback.images(system) == {"sha256:1"}
+    assert kept() == _node_rollback.images(system, {}) == {"sha256:1"}
+    # Once this run has changed the service, it is this that it goes back to.
+    assert kept(3) == kept(changing=["web"]) == {"sha256:2"}
     _node_rollback.forget(system, "web")
-    assert _node_rollback.images(system) == set()
+    assert kept() == set()
 
 
 def test_a_service_that_shall_be_absent_does_not_come_back(system):
