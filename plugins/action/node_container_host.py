@@ -48,8 +48,8 @@ class ActionModule(ActionBase):
         if args["folder"]:
             variables["ansible_remote_tmp"] = f"{args['folder']}/tmp"
             variables["ansible_async_dir"] = f"{args['folder']}/async"
-        # Among the options of the connection there may be a password.
-        result.update(changed=False, host=name, _ansible_no_log=True)
+        # Among the options of the connection there may be a password. Whether it counts as a change, Ansible decides.
+        result.update(host=name, _ansible_no_log=True)
         result["add_host"] = {"host_name": name, "groups": [], "host_vars": variables}
         return result
 

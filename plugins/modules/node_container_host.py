@@ -52,7 +52,11 @@ attributes:
   diff_mode:
     support: none
     description: Changes nothing that could be shown.
+notes:
+  - Nothing on the node changes. As with M(ansible.builtin.add_host), Ansible itself reports C(changed) when the host is
+    new to the inventory in memory; C(changed_when) keeps that out of the recap.
 seealso:
+  - module: ansible.builtin.add_host
   - plugin: ascend.fleet.node_container
     plugin_type: connection
 """
@@ -63,6 +67,7 @@ EXAMPLES = r"""
   ascend.fleet.node_container_host:
     container: chat
   register: inside
+  changed_when: false
 
 - name: Read the version inside
   ansible.builtin.command: python3 -c 'import torch; print(torch.__version__)'
