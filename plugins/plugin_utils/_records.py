@@ -17,6 +17,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, unquote
 
+from ansible.errors import AnsibleError
+
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import ERROR, finding
 
 Record = dict[str, Any]
@@ -120,6 +122,16 @@ def write_json(path: str, value: Any) -> None:
 
 def write_text(path: str, text: str) -> None:
     """Replace a file in one step, so that a reader never sees half of it."""
+    try:
+        _replace(path, text)
+    except OSError as error:
+        raise AnsibleError(
+            f"{path} cannot be written on the controller ({error.strerror}): "
+            "name a folder that can in fleet_report_dir, or make room there."
+        ) from error
+
+
+def _replace(path: str, text: str) -> None:
     folder = os.path.dirname(path)
     os.makedirs(folder, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=".", dir=folder)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.errors import AnsibleError
 
 from ansible_collections.ascend.fleet.plugins.plugin_utils import _records, _summary, _verdict
 from ansible_collections.ascend.fleet.plugins.plugin_utils._verdict import CONTINUE, STOP, Question
@@ -82,6 +84,12 @@ def test_an_image_is_said_to_be_missing_only_where_nothing_else_tells_why(
     seen = {"n1": {**n1, "images": [IMAGE]}, "n2": {"images": [IMAGE]}}
     verdict = judge(records(preflight=seen), step="stage", required=["preflight"], policy=policy)
     assert [(item["host"], item["check"]) for item in verdict["failures"]] == failures
+
+
+def test_a_folder_that_takes_no_report_is_named(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(AnsibleError, match=r"taken/r/records/.*cannot be written .*fleet_report_dir"):
+        _records.write_record(str(tmp_path / "taken"), "r", "preflight", "n1", {})
 
 
 def test_the_same_finding_of_two_steps_is_one_failure() -> None:
