@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from docker.errors import NotFound
+import requests
+from docker.errors import NotFound, create_api_error_from_http_exception
 from docker.models.containers import Container
 
 from . import builder, vendor
@@ -27,7 +29,8 @@ CAPABILITIES = [
     "SETPCAP", "SYS_ADMIN", "SYS_BOOT", "SYS_MODULE", "SYS_NICE", "SYS_PACCT", "SYS_PTRACE",
     "SYS_RAWIO", "SYS_TIME", "SYS_TTY_CONFIG", "SYSLOG", "WAKE_ALARM",
 ]  # fmt: skip
-_READY_SECONDS = 90.0
+_READY_SECONDS = 180.0
+_FRAME = struct.Struct(">BxxxL")
 _BOOTED = ("running", "degraded")
 _SSHD = b"""PasswordAuthentication no
 UseDNS no
@@ -53,8 +56,7 @@ class Node:
 
     def exec(self, *command: str, check: bool = True) -> Ran:
         """Run a command as root on the server, past ssh; SimError when it fails and check is on."""
-        status, output = self.container.exec_run(list(command))
-        ran = Ran(int(status), output.decode(errors="replace"))
+        ran = run_in(self.container, *command)
         if check and ran.rc:
             raise SimError(f"{' '.join(command)} on {self.name} ended with {ran.rc}: {ran.out.strip()[-500:]}")
         return ran
@@ -125,8 +127,8 @@ class Node:
         """The kernel's id of this boot; empty while the server is down."""
         if not self.running():
             return ""
-        ran = self.container.exec_run(["cat", "/proc/sys/kernel/random/boot_id"])
-        return ran.output.decode().strip() if ran.exit_code == 0 else ""
+        ran = run_in(self.container, "cat", "/proc/sys/kernel/random/boot_id")
+        return ran.out.strip() if ran.rc == 0 else ""
 
     def wait_ready(self) -> None:
         """Until systemd has booted, ssh listens and the engine (where there is one) answers."""
@@ -142,11 +144,10 @@ class Node:
     def _booted(self) -> bool:
         if not self.running():
             return False
-        ran = self.container.exec_run(["systemctl", "is-system-running"])
-        return ran.output.decode().strip() in _BOOTED
+        return run_in(self.container, "systemctl", "is-system-running").out.strip() in _BOOTED
 
     def _ok(self, *command: str) -> bool:
-        return self.running() and self.container.exec_run(list(command)).exit_code == 0
+        return self.running() and run_in(self.container, *command).rc == 0
 
     def _until(self, what: str, holds: Callable[[], bool], seconds: float = _READY_SECONDS) -> None:
         deadline = time.monotonic() + seconds
@@ -163,6 +164,34 @@ class Node:
             f"{self.name} did not {what} within {seconds:.0f} s; its pending jobs: "
             f"{jobs.strip() or 'none'}; its console ends: {self.logs().strip()[-600:] or 'empty'}"
         )
+
+
+def run_in(container: Container, *command: str) -> Ran:
+    """A command in a container, with all that it said.
+
+    The client's own exec_run reads from the bare socket and loses what has come together with the headers: on a busy
+    machine now and then all that a short command said.
+    """
+    api = container.client.api
+    begun = api.exec_create(container.id, list(command))["Id"]
+    url = f"{api.base_url}/v{api.api_version}/exec/{begun}/start"
+    reply = api.post(url, json={"Detach": False, "Tty": False}, timeout=None)
+    try:
+        reply.raise_for_status()
+    except requests.HTTPError as error:
+        create_api_error_from_http_exception(error)
+    return Ran(int(api.exec_inspect(begun)["ExitCode"]), _said(reply.content).decode(errors="replace"))
+
+
+def _said(stream: bytes) -> bytes:
+    """What is in the frames in which the engine sends output and errors."""
+    said, start = [], 0
+    while start < len(stream):
+        _kind, length = _FRAME.unpack_from(stream, start)
+        start += _FRAME.size
+        said.append(stream[start : start + length])
+        start += length
+    return b"".join(said)
 
 
 def read_archived(container: Container, path: str) -> bytes:

@@ -5,16 +5,22 @@
 
 from __future__ import annotations
 
+import http.server
 import io
 import ipaddress
+import json
 import os
+import struct
 import tarfile
+import threading
 from pathlib import Path
 
+import docker
 import pytest
 import yaml
+from docker.models.containers import Container
 
-from tests.simfleet import artefacts, cache, cli, images, machine, oci, vendor
+from tests.simfleet import artefacts, cache, cli, images, machine, node, oci, vendor
 from tests.simfleet.errors import SimError
 from tests.simfleet.soc import SOCS
 from tests.simfleet.spec import SYSTEMS, NodeSpec
@@ -170,3 +176,43 @@ def test_an_empty_cache_finds_no_image_of_another_one(tmp_path: Path, monkeypatc
     moved = images.tag("node")
     assert moved.rpartition(":")[2] == usual.rpartition(":")[2]
     assert moved.rpartition(":")[0] != usual.rpartition(":")[0]
+
+
+class _Engine(http.server.BaseHTTPRequestHandler):
+    """Answers like an engine that runs a command in a container, and sends what it has to say in one piece."""
+
+    protocol_version = "HTTP/1.1"
+    said = b"".join(struct.pack(">BxxxL", kind, len(text)) + text for kind, text in ((1, b"out\n"), (2, b"error\n")))
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path.endswith("/start"):
+            upgraded = self.headers.get("Upgrade")
+            status = "101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp" if upgraded else "200 OK"
+            self.connection.sendall(f"HTTP/1.1 {status}\r\n\r\n".encode() + self.said)
+            self.close_connection = True
+        else:
+            self._answer({"Id": "e1"})
+
+    def do_GET(self) -> None:
+        self._answer({"ExitCode": 3})
+
+    def _answer(self, document: dict[str, object]) -> None:
+        body = json.dumps(document).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def test_all_that_a_command_says_is_heard_though_it_comes_at_once() -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Engine) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        client = docker.DockerClient(base_url=f"tcp://127.0.0.1:{server.server_port}", version="1.41")
+        container = Container(attrs={"Id": "c1"}, client=client)
+        assert node.run_in(container, "make", "noise") == (3, "out\nerror\n")
+        server.shutdown()
