@@ -20,7 +20,7 @@ import threading
 from typing import Any, Callable, Dict, Iterator
 from urllib.parse import quote, urlencode
 
-from ansible_collections.ascend.fleet.plugins.module_utils._document import STATE_DIR
+from ansible_collections.ascend.fleet.plugins.module_utils._bake_records import ARCHIVES, RECORDS, archive, builder
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import (
     EngineReader,
     EngineRefusedError,
@@ -36,8 +36,6 @@ from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 Json = Dict[str, Any]
 Progress = Callable[[str], None]
 
-RECORDS = f"{STATE_DIR}/bakes"
-ARCHIVES = f"{STATE_DIR}/images"
 # Beside the labels of containers, which an image must not hand down to them.
 LABEL = "io.ascend.fleet-bake."
 WAITS = ["/bin/sh", "-c", "while :; do sleep 3600; done"]
@@ -52,24 +50,6 @@ PUSH_SILENCE = 600.0
 TELL_EVERY = 10.0
 NOT_FOUND = 404
 _CHUNK = 1 << 20
-
-
-def builder(run_id: str, reference: str) -> str:
-    return f"ascend-fleet-bake.{run_id}.{parse(reference).tag}"
-
-
-def archive(reference: str) -> str:
-    """Where an image lies that travels without a registry."""
-    return f"{ARCHIVES}/{reference.replace('/', '_').replace(':', '_')}.tar"
-
-
-def records(system: System) -> list[Json]:
-    """What is under way on this node, or was when its run died."""
-    found = []
-    for name in sorted(system.listdir(RECORDS)):
-        with contextlib.suppress(ValueError):
-            found.append(json.loads(system.read(f"{RECORDS}/{name}") or ""))
-    return found
 
 
 class Builder:

@@ -11,6 +11,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils import (
     _container_facts,
     _engine_sdk,
     _host,
+    _image_work,
     _job_run,
     _node_packages,
     _node_probe,
@@ -19,6 +20,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils import (
     _node_services,
     _sdk_folder,
 )
+from ansible_collections.ascend.fleet.plugins.module_utils._bake_work import BakeWork
 from ansible_collections.ascend.fleet.plugins.module_utils._container_apply import Hooks, apply_container, recover
 from ansible_collections.ascend.fleet.plugins.module_utils._container_cards import wait_released
 from ansible_collections.ascend.fleet.plugins.module_utils._container_engine import is_fleet, name_of
@@ -96,7 +98,7 @@ def _services(node: Node, plan: NodePlan, run_id: str, progress: Progress) -> di
 
 
 def _images(node: Node, plan: NodePlan, _run_id: str, progress: Progress) -> dict[str, ProbeResult]:
-    node.images.apply([act for act in plan.actions if act["scope"] == "images"], progress)
+    _image_work.apply(node.images, [act for act in plan.actions if act["scope"] == "images"], progress)
     return {}
 
 
@@ -109,7 +111,7 @@ def _packages(node: Node, plan: NodePlan, _run_id: str, progress: Progress) -> d
 
 def _bakes(node: Node, plan: NodePlan, _run_id: str, progress: Progress) -> dict[str, ProbeResult]:
     store = node.document["artefacts"].get("image_store") or {}
-    node.bakes.apply([act for act in plan.actions if act["scope"] == "bakes"], store, progress)
+    BakeWork(node.bakes).apply([act for act in plan.actions if act["scope"] == "bakes"], store, progress)
     return {}
 
 

@@ -11,12 +11,9 @@ from __future__ import annotations
 import hashlib
 from typing import Any, Callable, Dict, NamedTuple
 
-from ansible_collections.ascend.fleet.plugins.module_utils import _bake, _bake_builder, _image_history
-from ansible_collections.ascend.fleet.plugins.module_utils._bake_builder import Builder, telling
+from ansible_collections.ascend.fleet.plugins.module_utils import _bake, _bake_records
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import EngineReader
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, action
-from ansible_collections.ascend.fleet.plugins.module_utils._image_bring import Bringer
-from ansible_collections.ascend.fleet.plugins.module_utils._image_detect import engine
 from ansible_collections.ascend.fleet.plugins.module_utils._image_engine_docker import DockerImages
 from ansible_collections.ascend.fleet.plugins.module_utils._image_reference import parse
 from ansible_collections.ascend.fleet.plugins.module_utils._image_registry import RegistryError
@@ -48,10 +45,10 @@ class BakeScope:
     def __init__(
         self, system: System, bakes: list[Json], reader: EngineReader, sources: Callable[[], Sources], params: Json
     ) -> None:
-        self._system = system
-        self._bakes = bakes
-        self._reader = reader
-        self._sources = sources
+        self.system = system
+        self.bakes = bakes
+        self.reader = reader
+        self.sources = sources
         self._run_id: str = (params.get("run") or {}).get("id", "")
         self._ask: Json | None = params.get("bake")
         self.seen: dict[str, Seen] = {}
@@ -59,21 +56,21 @@ class BakeScope:
 
     def look(self, soc: str | None, in_scope: bool) -> dict[str, str]:
         """The images by bake; registries are asked only for what is in the scope of the call and not here."""
-        self.seen = {bake["id"]: self._look(bake, soc, in_scope) for bake in self._bakes}
+        self.seen = {bake["id"]: self._look(bake, soc, in_scope) for bake in self.bakes}
         return {identity: one.reference for identity, one in self.seen.items() if one.reference}
 
     def plan(self, engine_coming: str | None, unseen: str | None) -> list[Json]:
         if self._ask:
             return self._asked(self._ask)
-        return self._leftovers() + plan(self._bakes, self.seen, engine_coming, unseen)
+        return self._leftovers() + plan(self.bakes, self.seen, engine_coming, unseen)
 
     def removals(self, ways_back: Callable[[set[str]], set[str]]) -> list[Json]:
         """Older bakes of the same kinds, which no container uses and no service would go back to."""
         if self._ask or any(one.reference is None for one in self.seen.values()):
             return []
         wanted = {one.reference for one in self.seen.values()}
-        kinds = {bake["kind"] for bake in self._bakes}
-        changing = {name for bake in self._bakes if not self.seen[bake["id"]].present for name in bake["services"]}
+        kinds = {bake["kind"] for bake in self.bakes}
+        changing = {name for bake in self.bakes if not self.seen[bake["id"]].present for name in bake["services"]}
         kept = ways_back(changing)
         return [
             action(
@@ -83,7 +80,7 @@ class BakeScope:
                 "it was baked before, and nothing needs it any more",
                 before={"id": image.id, "names": image.names, "size": image.size},
             )
-            for image in DockerImages(self._reader).images()
+            for image in DockerImages(self.reader).images()
             if image.names and all(_bake.kind_of(name) in kinds for name in image.names)
             if not image.used_by and image.id not in kept and not wanted.intersection(image.names)
         ]
@@ -94,36 +91,24 @@ class BakeScope:
             for identity, one in self.seen.items()
         ]
 
-    def apply(self, actions: list[Json], store: Json, progress: Progress) -> None:
-        for act in actions:
-            if act["action"] in _WORK:
-                _WORK[act["action"]](self, act, progress)
-            elif act["action"] == "bake":
-                raise FleetError("bake-missing", f"Image {act['target']} was built on no node.", value=act["target"])
-            else:
-                bringer = Bringer(self._system, engine(self._system, self._reader, store), self._sources())
-                bringer.carry_out(act, {}, (act["after"] or {}).get("services", []), progress)
-                # Pruning knows the images that the document names, which are the bases.
-                _image_history.forget(self._system, (self._reader.image(act["target"]) or {}).get("Id", ""))
-
     # What is there
 
     def _look(self, bake: Json, soc: str | None, in_scope: bool) -> Seen:
-        base = self._reader.image(bake["base"])
+        base = self.reader.image(bake["base"])
         if base is None:
             return Seen(None, f"image {bake['base']} is staged before")
         digests = []
         for path in bake["manifests"]:
-            text = self._system.read(path)
+            text = self.system.read(path)
             if text is None:
                 return Seen(None, f"{path} is staged before", base)
             digests.append(hashlib.sha256(text.encode()).hexdigest())
         family = _bake.chip_family(bake, soc)
         reference = _bake.reference(bake, base["Id"], base["Architecture"], family, digests)
-        seen = Seen(reference, None, base, family, self._reader.image(reference) is not None)
+        seen = Seen(reference, None, base, family, self.reader.image(reference) is not None)
         if seen.present or not in_scope:
             return seen
-        archived = not bake["registry"] and self._system.exists(_bake_builder.archive(reference))
+        archived = not bake["registry"] and self.system.exists(_bake_records.archive(reference))
         return seen._replace(archived=archived, shared=not archived and self._is_shared(bake, reference))
 
     def _is_shared(self, bake: Json, reference: str) -> bool:
@@ -131,7 +116,7 @@ class BakeScope:
             return False
         name = parse(reference)
         try:
-            return bool(self._sources().ask(name, lambda registry: registry.digest(name)))
+            return bool(self.sources().ask(name, lambda registry: registry.digest(name)))
         except RegistryError as error:
             if error.check == "image-unknown":
                 return False
@@ -150,87 +135,25 @@ class BakeScope:
                 before=record["reference"],
                 after=record,
             )
-            for record in _bake_builder.records(self._system)
+            for record in _bake_records.records(self.system)
             if record["run"] != self._run_id
         ]
 
     # What a run asks of the node that builds
 
     def _asked(self, ask: Json) -> list[Json]:
-        bake = next(one for one in self._bakes if one["id"] == ask["id"])
+        bake = next(one for one in self.bakes if one["id"] == ask["id"])
         one = self.seen[bake["id"]]
         phase, reference = ask["phase"], one.reference
         if reference is None:
             raise FleetError("bake-failed", f"The image of {bake['kind']} cannot be baked before {one.missing}.")
-        container = _bake_builder.builder(self._run_id, reference)
+        container = _bake_records.builder(self._run_id, reference)
         record = {"run": self._run_id, "reference": reference, "container": container}
-        if phase == DISCARD and record not in _bake_builder.records(self._system):
+        if phase == DISCARD and record not in _bake_records.records(self.system):
             return []
-        after = {**record, "id": bake["id"], "owner": ask.get("owner"), "archive": _bake_builder.archive(reference)}
+        after = {**record, "id": bake["id"], "owner": ask.get("owner"), "archive": _bake_records.archive(reference)}
         asked = action("bakes", phase, reference, "the run asks for it", after=after)
         return [*(self._leftovers() if phase == START else []), asked]
-
-    def _builder(self, act: Json) -> Builder:
-        return Builder(self._system, self._reader, act["after"]["run"], act["after"]["reference"])
-
-    def _start(self, act: Json, progress: Progress) -> None:
-        bake, one = self._row(act)
-        builder = self._builder(act)
-        try:
-            self.python = builder.start(one.base or {}, bake["mounts"])
-        except BaseException:
-            builder.discard(image_too=False)
-            raise
-
-    def _commit(self, act: Json, progress: Progress) -> None:
-        bake, one = self._row(act)
-        base = one.base or {}
-        labels = {
-            "kind": bake["kind"],
-            "base": base["Id"],
-            "base-name": bake["base"],
-            "files": bake["files_digest"],
-            "inputs": _bake.inputs_digest(bake),
-            "family": one.family,
-        }
-        builder = self._builder(act)
-        try:
-            with telling(progress, f"committing {act['target']}"):
-                builder.commit(base, {_bake_builder.LABEL + key: value for key, value in labels.items()})
-            if act["action"] == COMMIT:
-                self._share(act, progress)
-        except BaseException:
-            builder.discard(image_too=True)
-            raise
-        builder.discard(image_too=False)
-
-    def _share(self, act: Json, progress: Progress) -> None:
-        bake, _one = self._row(act)
-        builder = self._builder(act)
-        if bake["registry"]:
-            told = f"pushing {act['target']}"
-            _registry, _mirrored = list(self._sources().origins(parse(act["target"])))[-1]
-            with telling(progress, told):
-                builder.push(_registry.access, progress)
-        else:
-            with telling(progress, f"saving {act['target']}"):
-                builder.save(act["after"]["owner"])
-
-    def _discard(self, act: Json, progress: Progress) -> None:
-        self._builder(act).discard(image_too=True)
-
-    def _row(self, act: Json) -> tuple[Json, Seen]:
-        identity = act["after"]["id"]
-        return next(bake for bake in self._bakes if bake["id"] == identity), self.seen[identity]
-
-
-_WORK: dict[str, Callable[[BakeScope, Json, Progress], None]] = {
-    START: BakeScope._start,
-    KEEP: BakeScope._commit,
-    COMMIT: BakeScope._commit,
-    SHARE: BakeScope._share,
-    DISCARD: BakeScope._discard,
-}
 
 
 def plan(bakes: list[Json], seen: dict[str, Seen], engine_coming: str | None, unseen: str | None) -> list[Json]:
@@ -243,7 +166,7 @@ def plan(bakes: list[Json], seen: dict[str, Seen], engine_coming: str | None, un
         reason = unseen or "the image is not on the node"
         after: Json = {"id": bake["id"], "base": bake["base"], "digest": None, "services": bake["services"]}
         if one.reference and not bake["registry"]:
-            after["archive"] = _bake_builder.archive(one.reference)
+            after["archive"] = _bake_records.archive(one.reference)
         if one.reference is None:
             because = engine_coming or one.missing
             target = _bake.placeholder(bake["id"])

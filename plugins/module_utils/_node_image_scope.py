@@ -15,8 +15,7 @@ from typing import Any, Callable, Dict, NamedTuple
 from ansible_collections.ascend.fleet.plugins.module_utils import _image_detect, _image_history, _node_images
 from ansible_collections.ascend.fleet.plugins.module_utils._containerd_hosts import plan_dragonfly
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import EngineReader
-from ansible_collections.ascend.fleet.plugins.module_utils._image_bring import RETRIES, Bringer
-from ansible_collections.ascend.fleet.plugins.module_utils._image_engine import ImageEngine, Progress
+from ansible_collections.ascend.fleet.plugins.module_utils._image_engine import ImageEngine
 from ansible_collections.ascend.fleet.plugins.module_utils._image_reference import parse
 from ansible_collections.ascend.fleet.plugins.module_utils._image_sources import Sources
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
@@ -48,23 +47,23 @@ class ImageScope:
         reader: EngineReader,
         peer: str | None = None,
     ) -> None:
-        self._system = system
+        self.system = system
         self._reader = reader
-        self._files: Json = host["files"]
-        self._images: list[Json] = artefacts["images"]
+        self.files: Json = host["files"]
+        self.images: list[Json] = artefacts["images"]
         self._registries: list[Json] = artefacts.get("registries") or []
-        self._store: Json = artefacts.get("image_store") or {}
+        self.store: Json = artefacts.get("image_store") or {}
         self.sources = _sources(self._registries, host, logins)._replace(peer=peer)
-        self._seconds: dict[str, float] = {}
+        self.seconds: dict[str, float] = {}
 
     @property
     def on_docker(self) -> bool:
         """Whether the document leaves no choice."""
-        return _image_detect.is_docker(self._store)
+        return _image_detect.is_docker(self.store)
 
     def look(self, engine_there: bool) -> Looked:
-        engine = self._engine() if engine_there else None
-        return Looked(engine, _node_images.observe(self._images, engine, self._asking(engine), platform.machine()))
+        engine = self.engine() if engine_there else None
+        return Looked(engine, _node_images.observe(self.images, engine, self.asking(engine), platform.machine()))
 
     def plan(
         self,
@@ -76,54 +75,44 @@ class ImageScope:
     ) -> AboutImages:
         """``ways_back`` gives the images that services go back to, those named changing in this run."""
         engine, seen = looked
-        actions = _node_images.plan(self._images, seen, engine_coming, unseen)
+        actions = _node_images.plan(self.images, seen, engine_coming, unseen)
         if self.on_docker:
-            actions = _node_images.authorities(self._registries, self._system, self._files) + actions
-        if engine and self._store.get("prune"):
-            history = _image_history.read(self._system)
+            actions = _node_images.authorities(self._registries, self.system, self.files) + actions
+        if engine and self.store.get("prune"):
+            history = _image_history.read(self.system)
             coming = {act["target"] for act in actions}
-            changing = {name for image in self._images if image["reference"] in coming for name in image["services"]}
+            changing = {name for image in self.images if image["reference"] in coming for name in image["services"]}
             actions = actions + _node_images.removals(history, engine.images(), seen, ways_back(changing))
         findings: list[Json] = []
-        folder, proxy = self._store.get("hosts_dir"), self._store.get("dragonfly")
+        folder, proxy = self.store.get("hosts_dir"), self.store.get("dragonfly")
         if engine and engine.kind == _image_detect.CONTAINERD and folder and proxy:
-            registries = [parse(image["reference"]).host for image in self._images]
-            mirrors, findings = plan_dragonfly(self._system, folder, proxy, registries)
+            registries = [parse(image["reference"]).host for image in self.images]
+            mirrors, findings = plan_dragonfly(self.system, folder, proxy, registries)
             actions = mirrors + actions
         if actions or any(one.problem for one in seen.values()):
             chips = npu or {}
-            free = _node_images.free_bytes(self._system, engine) if engine else None
+            free = _node_images.free_bytes(self.system, engine) if engine else None
             machine = _node_images.Machine(platform.machine(), chips.get("soc"), chips.get("driver_version"), free)
-            findings = findings + _node_images.findings(self._images, seen, machine)
-        return AboutImages(actions, findings, _node_images.lines(self._images, seen, engine, self._seconds))
-
-    def apply(self, actions: list[Json], progress: Progress) -> None:
-        if not actions:
-            return
-        owners = {image["reference"]: image["services"] for image in self._images}
-        engine = self._engine()
-        bringer = Bringer(self._system, engine, self._asking(engine), self._store.get("retries", RETRIES))
-        for act in actions:
-            bringer.carry_out(act, self._files, owners.get(act["target"], []), progress)
-        self._seconds = bringer.seconds
+            findings = findings + _node_images.findings(self.images, seen, machine)
+        return AboutImages(actions, findings, _node_images.lines(self.images, seen, engine, self.seconds))
 
     def lines(self) -> list[Json]:
         """What the engine has now; the registries have been asked already."""
-        engine = self._engine()
-        wanted = [dict(image, check=None) for image in self._images]
+        engine = self.engine()
+        wanted = [dict(image, check=None) for image in self.images]
         seen = _node_images.observe(wanted, engine, self.sources, platform.machine())
-        return _node_images.lines(wanted, seen, engine, self._seconds)
+        return _node_images.lines(wanted, seen, engine, self.seconds)
 
     def reaching(self) -> Sources:
         """The sources for others that ask registries."""
-        return self._asking(self._engine())
+        return self.asking(self.engine())
 
-    def _asking(self, engine: ImageEngine | None) -> Sources:
+    def asking(self, engine: ImageEngine | None) -> Sources:
         """The sources as the engine would reach them; it is asked once, and only where a registry is."""
         return self.sources._replace(network=functools.lru_cache(maxsize=1)(engine.network)) if engine else self.sources
 
-    def _engine(self) -> ImageEngine:
-        return _image_detect.engine(self._system, self._reader, self._store)
+    def engine(self) -> ImageEngine:
+        return _image_detect.engine(self.system, self._reader, self.store)
 
 
 def _sources(registries: list[Json], host: Json, logins: list[Json]) -> Sources:

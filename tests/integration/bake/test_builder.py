@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.ascend.fleet.plugins.module_utils import _bake_builder
+from ansible_collections.ascend.fleet.plugins.module_utils import _bake_builder, _bake_records
 from ansible_collections.ascend.fleet.plugins.module_utils._bake_builder import Builder
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import EngineReader
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
@@ -125,15 +125,15 @@ def test_discarding_leaves_nothing_at_all(bakery: Bakery):
     base = bakery.base()
     bakery.builder.start(base, [])
     (volume,) = bakery.volumes()
-    assert [row["container"] for row in _bake_builder.records(bakery.system)] == [bakery.builder.name]
+    assert [row["container"] for row in _bake_records.records(bakery.system)] == [bakery.builder.name]
     bakery.builder.commit(base, LABELS)
     bakery.builder.save(None)
     bakery.builder.discard(image_too=True)
     assert bakery.builder.name not in docker("ps", "--all", "--format", "{{.Names}}")
     assert volume not in docker("volume", "ls", "--quiet")
     assert images(bakery.reference) == []
-    assert _bake_builder.records(bakery.system) == []
-    assert list(Path(bakery.system.path(_bake_builder.ARCHIVES)).iterdir()) == []
+    assert _bake_records.records(bakery.system) == []
+    assert list(Path(bakery.system.path(_bake_records.ARCHIVES)).iterdir()) == []
     bakery.builder.discard(image_too=True)
 
 

@@ -10,7 +10,7 @@ import json
 
 import pytest
 
-from ansible_collections.ascend.fleet.plugins.module_utils import _bake, _bake_builder, _node_bakes
+from ansible_collections.ascend.fleet.plugins.module_utils import _bake, _bake_records, _bake_work, _node_bakes
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
 from ansible_collections.ascend.fleet.plugins.module_utils._image_registry import RegistryError
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
@@ -107,7 +107,7 @@ def test_what_is_missing_comes_from_the_registry_or_is_made(tmp_path, where, reg
 
 def test_an_archive_is_loaded(tmp_path):
     row = bake(registry=None)
-    write(tmp_path, _bake_builder.archive(name_of(row)), "an archive")
+    write(tmp_path, _bake_records.archive(name_of(row)), "an archive")
     assert planned(scope(tmp_path, row)) == [("load", name_of(row), None)]
 
 
@@ -139,7 +139,7 @@ def test_a_package_counts_by_its_manifest(tmp_path):
 def record(tmp_path, run):
     builder = f"ascend-fleet-bake.{run}.arm64-910b-1"
     content = {"run": run, "reference": "reg:5000/ascend-fleet/comfyui:arm64-910b-1", "container": builder}
-    write(tmp_path, f"{_bake_builder.RECORDS}/{builder}.json", json.dumps(content))
+    write(tmp_path, f"{_bake_records.RECORDS}/{builder}.json", json.dumps(content))
     return builder
 
 
@@ -162,7 +162,7 @@ def test_what_was_built_nowhere_is_told_when_it_should_be_brought(tmp_path):
     subject = scope(tmp_path, bake())
     subject.look("Ascend910B3", in_scope=True)
     with pytest.raises(FleetError, match="was built on no node") as caught:
-        subject.apply(subject.plan(None, None), {}, print)
+        _bake_work.BakeWork(subject).apply(subject.plan(None, None), {}, print)
     assert caught.value.finding["check"] == "bake-missing"
 
 
