@@ -81,8 +81,9 @@ def _called(system: System, params: Json, check_mode: bool) -> Json:
     reason = _dataset.differs(system, want)
     if reason is None or check_mode:
         return _dataset.result(system, want, reason)
-    lock = Lock(system, f"{file}.lock")
+    lock = Lock(system, file + _work.LOCK_SUFFIX)
     if lock.try_acquire():
+        _work.sweep(system, f"{STATUS_DIR}/datasets")
         _work.start(system, lock, work, {"id": "-", "owner": "-"}, lambda tell: _job(system, want, tell), file)
     elif (_work.read_status(system, file) or {}).get("digest") != work:
         raise FleetError("model-busy", f"Other work on {want.path} is under way.", key="path", value=want.path)

@@ -31,9 +31,26 @@ class Lock:
         self._fd: int | None = None
 
     def try_acquire(self) -> bool:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            fd = self._open()
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(fd)
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(0.02)
+                continue
+            if self._is_mine(fd):
+                self._fd = fd
+                return True
+            os.close(fd)
+
+    def _open(self) -> int:
         try:
             os.makedirs(os.path.dirname(self._path), 0o755, exist_ok=True)
-            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise FleetError(
                 "step-failed",
@@ -42,18 +59,18 @@ class Lock:
                 key="lock",
                 value=self._name,
             ) from error
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() < deadline:
-                    time.sleep(0.02)
-                    continue
-                os.close(fd)
-                return False
-            self._fd = fd
-            return True
+
+    def _is_mine(self, fd: int) -> bool:
+        """Whether the file that was locked is still the lock; one that its last holder has removed is not."""
+        try:
+            return os.path.samestat(os.fstat(fd), os.stat(self._path))
+        except FileNotFoundError:
+            return False
+
+    def remove(self) -> None:
+        """Leave no file of a lock that is held and will not be needed again."""
+        os.unlink(self._path)
+        self.drop_copy()
 
     def sign(self, run: dict[str, str]) -> None:
         """Write down who holds the lock, for whoever meets it."""

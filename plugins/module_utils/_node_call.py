@@ -9,7 +9,7 @@ import time
 from typing import Any, Dict
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _lock, _node_apply, _node_report, _work
-from ansible_collections.ascend.fleet.plugins.module_utils._document import SCHEMA, digest
+from ansible_collections.ascend.fleet.plugins.module_utils._document import SCHEMA, STATUS_DIR, digest
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, answered
 from ansible_collections.ascend.fleet.plugins.module_utils._node import Node, NodePlan
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
@@ -142,7 +142,10 @@ def _outcome(system: System, work: str, seconds: float) -> Json:
 
 
 def _release(system: System, params: Json, check_mode: bool) -> Json:
-    released = False if check_mode else _lock.release(system, params["run"]["id"])
+    if check_mode:
+        return {"changed": False, "released": False, "findings": []}
+    _work.sweep(system, f"{STATUS_DIR}/weights", params["run"]["id"])
+    released = _lock.release(system, params["run"]["id"])
     return {"changed": False, "released": released, "findings": []}
 
 

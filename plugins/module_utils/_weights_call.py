@@ -209,7 +209,7 @@ def _status_file(path: str) -> str:
 
 
 def _lock_of(system: System, path: str) -> Lock:
-    return Lock(system, _status_file(path) + ".lock")
+    return Lock(system, _status_file(path) + _work.LOCK_SUFFIX)
 
 
 def _begun(system: System, params: Json, order: Order, check_mode: bool = False) -> Json:
@@ -230,6 +230,7 @@ def _begun(system: System, params: Json, order: Order, check_mode: bool = False)
             key="model.path",
             value=order.path,
         )
+    _work.sweep(system, f"{STATUS_DIR}/weights")
     before = _diff(system, order, None)
     board = Board(asked)
     shares: list[Share] = []

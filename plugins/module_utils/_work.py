@@ -22,6 +22,9 @@ from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
 STATUS_FILE = STATUS_DIR + "/work.json"
 TRACE_FILE = STATUS_DIR + "/trace.log"
+# Beside the status of work that has a lock of its own.
+LOCK_SUFFIX = ".lock"
+KEPT_SECONDS = 3600.0
 
 Progress = Callable[[str], None]
 Job = Callable[[Progress], "dict[str, Any]"]
@@ -98,6 +101,22 @@ def wait(
             return status
         time.sleep(pause)
         pause = min(pause * 1.5, 0.5)
+
+
+def sweep(system: System, folder: str, run_id: str | None = None) -> None:
+    """Forget what nobody will ask for any more: the work of a run that ends, and all that is old."""
+    for name in system.listdir(folder):
+        if not name.endswith(LOCK_SUFFIX):
+            continue
+        path = f"{folder}/{name}"
+        file = path[: -len(LOCK_SUFFIX)]
+        lock = Lock(system, path)
+        status = read_status(system, file) or {}
+        ended = status.get("done") and status["run"]["id"] == run_id
+        old = time.time() - status.get("updated", 0.0) > KEPT_SECONDS
+        if (ended or old) and not lock.is_held() and lock.try_acquire():
+            system.remove(file)
+            lock.remove()
 
 
 def _work(system: System, file: str, status: dict[str, Any], job: Job) -> None:

@@ -41,6 +41,16 @@ def test_a_second_process_cannot_take_the_lock_until_the_first_is_killed(system)
     assert _lock.Lock(system).try_acquire()
 
 
+def test_who_waited_for_a_lock_that_was_removed_shares_it_with_nobody(system, monkeypatch):
+    first, second = _lock.Lock(system), _lock.Lock(system)
+    assert first.try_acquire()
+    # The file goes between the opening by the second and its turn.
+    opened = second._open
+    monkeypatch.setattr(second, "_open", lambda: [opened(), first._fd is not None and first.remove()][0])
+    assert second.try_acquire()
+    assert not _lock.Lock(system).try_acquire()
+
+
 def test_whoever_meets_the_lock_is_told_who_holds_it(system):
     lock = _lock.Lock(system)
     assert lock.try_acquire()

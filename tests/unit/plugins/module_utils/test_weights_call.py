@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.ascend.fleet.plugins.module_utils import _lock, _weights_call, _weights_share
+from ansible_collections.ascend.fleet.plugins.module_utils import _lock, _weights_call, _weights_share, _work
+from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 from ansible_collections.ascend.fleet.plugins.module_utils._transfer import SPARE
 from tests.doubles.hub_server import Faults, HubServer
 
@@ -208,6 +209,18 @@ def test_a_run_holds_the_lease_of_the_node(call: Calls) -> None:
     refused = call(run={**mine, "id": "b"})
     assert refused["findings"][0]["check"] == "lease-held"
     assert call(run={**mine, "id": "b"}, take_over="a")["changed"] is True
+
+
+def test_work_of_a_run_that_ends_leaves_no_file(call: Calls) -> None:
+    status = call.folder / "status" / "weights"
+    assert call(run={"id": "a", "owner": "me@here:1", "lease_seconds": 60})["changed"] is True
+    assert len(list(status.iterdir())) == 2
+    _work.sweep(System(), str(status), "b")
+    assert len(list(status.iterdir())) == 2
+    until(lambda: not _weights_call._lock_of(System(), str(call.path)).is_held())
+    _work.sweep(System(), str(status), "a")
+    assert list(status.iterdir()) == []
+    assert call()["changed"] is False
 
 
 def test_a_port_that_is_taken_is_a_warning(call: Calls, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -121,3 +122,30 @@ def _wait_until(condition, seconds=10):
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true"
         time.sleep(0.02)
+
+
+FOLDER = "/state/weights"
+OLD = 2 * _work.KEPT_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("run", "done", "age", "held", "stays"),
+    [
+        ("r1", True, 0, False, False),
+        ("r1", False, 0, False, True),
+        ("r2", True, 0, False, True),
+        ("r2", True, OLD, False, False),
+        ("r2", False, OLD, False, False),
+        ("r1", True, OLD, True, True),
+    ],
+    ids=["told", "killed a moment ago", "of another run", "old", "killed long ago", "somebody works again"],
+)
+def test_what_nobody_will_ask_for_is_forgotten(system, run, done, age, held, stays):
+    file = f"{FOLDER}/a.json"
+    system.write(file, json.dumps({"run": {"id": run}, "done": done, "updated": time.time() - age}))
+    lock = Lock(system, file + _work.LOCK_SUFFIX)
+    assert lock.try_acquire()
+    if not held:
+        lock.drop_copy()
+    _work.sweep(system, FOLDER, "r1")
+    assert system.listdir(FOLDER) == (["a.json", "a.json.lock"] if stays else [])
