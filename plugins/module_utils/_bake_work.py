@@ -77,7 +77,8 @@ class BakeWork:
         except BaseException:
             builder.discard(image_too=True)
             raise
-        builder.discard(image_too=False)
+        with telling(progress, f"removing the builder of {act['target']}"):
+            builder.discard(image_too=False)
 
     def _share(self, act: Json, progress: Progress) -> None:
         bake, _one = self._row(act)
@@ -92,7 +93,8 @@ class BakeWork:
                 builder.save(act["after"]["owner"])
 
     def _discard(self, act: Json, progress: Progress) -> None:
-        self._builder(act).discard(image_too=True)
+        with telling(progress, f"removing the builder of {act['target']}"):
+            self._builder(act).discard(image_too=True)
 
     def _row(self, act: Json) -> tuple[Json, Seen]:
         identity = act["after"]["id"]

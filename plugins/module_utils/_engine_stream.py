@@ -21,6 +21,8 @@ from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import
 )
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
 
+# The engine answers a removal when all files of it are gone, which are many in what an installation left.
+REMOVAL_SECONDS = 1800.0
 _CHUNK = 1 << 20
 
 
@@ -63,7 +65,7 @@ def stream(
 
 def order(reader: EngineReader, method: str, path: str, what: str, body: dict[str, Any] | None = None) -> None:
     """A request whose answer holds nothing of interest."""
-    connection = UnixConnection(reader.socket_path, reader.timeout)
+    connection = UnixConnection(reader.socket_path, REMOVAL_SECONDS if method == "DELETE" else reader.timeout)
     try:
         headers = {"Content-Type": "application/json"} if body else {}
         connection.request(method, path, json.dumps(body) if body else None, headers)

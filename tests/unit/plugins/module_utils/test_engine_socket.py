@@ -28,6 +28,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import
     demultiplex,
     socket_of,
 )
+from ansible_collections.ascend.fleet.plugins.module_utils._engine_stream import StreamError, order
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
 
 Serve = Callable[[Callable[[socket.socket], None]], str]
@@ -109,6 +110,17 @@ def test_engines_that_misbehave(serve: Serve, answer: Callable[[socket.socket], 
     assert caught.value.reason == reason
     assert caught.value.finding["remedy"]
     assert time.monotonic() - started < 3
+
+
+def test_a_removal_may_take_as_long_as_its_files_do(serve: Serve) -> None:
+    def slow(connection: socket.socket) -> None:
+        time.sleep(0.6)
+        connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    reader = EngineReader(serve(slow), timeout=0.2)
+    order(reader, "DELETE", "/containers/builder?force=1&v=1", "remove container builder")
+    with pytest.raises(StreamError, match="name it: timed out"):
+        order(reader, "POST", "/images/x/tag", "name it")
 
 
 def test_the_beginning_of_a_log_is_read_as_far_as_it_is_needed(serve: Serve) -> None:
