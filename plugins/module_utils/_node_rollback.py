@@ -22,8 +22,6 @@ Image = Callable[[str], Any]
 
 SCHEMA = 1
 RUNNING, PREVIOUS = "running", "previous"
-# What a container is made from; a change of anything else replaces none.
-_PARTS = ("npus", "container")
 _MAKING = ("create", "replace", "finish")
 
 
@@ -136,9 +134,13 @@ def _content(reference: str, image: Json) -> Json:
 
 
 def _differ(one: Json, other: Json) -> bool:
-    return one["image"]["id"] != other["image"]["id"] or any(
-        one["service"][part] != other["service"][part] for part in _PARTS
-    )
+    """Whether their containers would differ; another name of the same image makes no other container."""
+
+    def made_from(version: Json) -> list[Any]:
+        service = version["service"]
+        return [version["image"]["id"], service["npus"], dict(service["container"], image=None)]
+
+    return made_from(one) != made_from(other)
 
 
 _SUFFIX = ".json"

@@ -206,6 +206,16 @@ def test_states(state: str, running: bool, policy: str, actions: list[str]) -> N
     assert planned(spec, container, IMAGE, facts(container), state=state) == (actions, [])
 
 
+@pytest.mark.parametrize(("reference", "image", "actions"), [
+    ("vllm:1", "sha256:2", ["replace chat"]),
+    ("vllm:2", "sha256:1", []),
+])  # fmt: skip
+def test_an_image_is_its_content_and_not_its_name(reference: str, image: str, actions: list[str]) -> None:
+    container = engine(spec_of(image="vllm:1"))
+    found = planned(spec_of(image=reference), container, {**IMAGE, "Id": image}, facts(container))
+    assert found == (actions, [])
+
+
 def test_an_image_that_an_earlier_step_brings() -> None:
     spec = spec_of()
     actions, findings = plan_container(spec, None, None, facts(), image_coming=True)

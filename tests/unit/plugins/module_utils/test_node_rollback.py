@@ -86,6 +86,13 @@ def test_a_limit_changed_in_place_is_no_version_of_its_own(system):
     assert way_back(system, 2, npus={"count": 1, "cards": None, "profile": "plain"})[0] == f"{NAME}:1"
 
 
+def test_another_name_of_the_same_image_is_no_version(system):
+    run(system, 1, "create")
+    run(system, 2, "replace")
+    run(system, 3, with_image=image(2, [2]))
+    assert way_back(system, 3)[0] == f"{NAME}:1"
+
+
 def test_what_on_change_left_alone_is_not_taken_for_running(system):
     run(system, 1, "create")
     run(system, 2, "update", on_change="report")
