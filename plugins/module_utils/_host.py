@@ -1,14 +1,14 @@
 # Copyright: (c) 2026, ascend.fleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The host settings of a node document: observe, plan, apply. Private to the collection.
+"""The host settings of a node document: observe and plan. Private to the collection.
 
 Reading costs two processes, systemctl and the firewall's listing; the rest are files and the engine's socket.
 """
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from typing import Any
 
 from ansible_collections.ascend.fleet.plugins.module_utils import (
     _host_engine,
@@ -20,7 +20,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils import (
     _units,
 )
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import EngineReader
-from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, action, finding
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import action, finding
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
 # Actions after which an engine is there that was not before.
@@ -190,82 +190,3 @@ def removed(want: dict[str, Any]) -> dict[str, Any]:
         wait_mounts=[],
         mounts=[],
     )
-
-
-# --- apply
-
-
-def apply(want: dict[str, Any], actions: list[dict[str, Any]], system: System, progress: Callable[[str], None]) -> None:
-    for step in actions:
-        progress(f"{step['action']} {step['target']}")
-        _APPLY[step["action"]](system, want, step)
-
-
-def _packages(system: System, want: dict[str, Any], step: dict[str, Any]) -> None:
-    raise FleetError("engine-missing", "The Docker Engine is not installed, and installing it is left to the role.")
-
-
-def _client(system: System, want: dict[str, Any], step: dict[str, Any]) -> None:
-    message = f"Nothing on the node mounts {step['target']}, and installing packages is left to the role."
-    raise FleetError("mount-failed", message, "Run the step prepare.", key="fleet_mounts", value=step["target"])
-
-
-def _write(system: System, want: dict[str, Any], step: dict[str, Any]) -> None:
-    system.write(step["target"], step["after"], 0o755 if step["target"].startswith(_units.LIBRARY) else 0o644)
-
-
-def _write_ca(system: System, want: dict[str, Any], step: dict[str, Any]) -> None:
-    _host_files.write_ca(system, want["ca_bundle"], want.get("files") or {})
-    _host_engine.note_restart(system, ["CA bundle"])
-
-
-def _remove_ca(system: System, want: dict[str, Any], step: dict[str, Any]) -> None:
-    _host_files.remove_ca(system)
-    _host_engine.note_restart(system, ["CA bundle"])
-
-
-def _block(system: System, want: dict[str, Any], step: dict[str, Any]) -> None:
-    units = _units.show(system) or {}
-    _metadata_block.block(system, units.get(_units.BLOCK, {}).get("ActiveState") == "active")
-
-
-def _unblock(system: System, want: dict[str, Any], step: dict[str, Any]) -> None:
-    _metadata_block.unblock(system)
-    _reload_units(system, want, step)
-
-
-def _reload_units(system: System, want: dict[str, Any], step: dict[str, Any]) -> None:
-    _units.reload(system)
-
-
-Step = Callable[[System, "dict[str, Any]", "dict[str, Any]"], None]
-
-
-def _with_step(function: Callable[[System, dict[str, Any]], None]) -> Step:
-    return lambda system, want, step: function(system, step)
-
-
-def _with_want(function: Callable[[System, dict[str, Any]], None]) -> Step:
-    return lambda system, want, step: function(system, want)
-
-
-_APPLY: dict[str, Step] = {
-    **{name: _with_step(function) for name, function in _sysctl.APPLY.items()},
-    **{name: _with_want(function) for name, function in _host_engine.APPLY.items()},
-    "install_packages": _packages,
-    "install_mount_client": _client,
-    "write_mount": _with_step(_host_mounts.write),
-    "remove_mount": _with_step(_host_mounts.remove),
-    "mount": _host_mounts.mount,
-    "create_directory": _with_step(_host_files.apply_directory),
-    "set_directory": _with_step(_host_files.apply_directory),
-    "write_ca": _write_ca,
-    "remove_ca": _remove_ca,
-    "write": _write,
-    "remove": _with_step(lambda system, step: _units.remove(system, step["target"])),
-    "daemon_reload": _reload_units,
-    "block_metadata": _block,
-    "unblock_metadata": _unblock,
-    "use_system_sdk": lambda system, want, step: _sdk_folder.use_system(system, want["sdk"]["folder"]),
-    "install_sdk": lambda system, want, step: _sdk_folder.install(system, want["sdk"]["folder"]),
-}

@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict
 from ansible_collections.ascend.fleet.plugins.module_utils import (
     _container_facts,
     _engine_sdk,
-    _host,
+    _host_apply,
     _image_work,
     _job_run,
     _node_packages,
@@ -18,6 +18,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils import (
     _node_rollback,
     _node_secrets,
     _node_services,
+    _package,
     _sdk_folder,
 )
 from ansible_collections.ascend.fleet.plugins.module_utils._bake_work import BakeWork
@@ -87,7 +88,7 @@ def _client(node: Node) -> EngineClient:
 def _host_settings(node: Node, plan: NodePlan, _run_id: str, progress: Progress) -> dict[str, ProbeResult]:
     actions = [act for act in plan.actions if act["scope"] == "host"]
     if actions:
-        _host.apply(node.host, actions, node.system, progress)
+        _host_apply.apply(node.host, actions, node.system, progress)
     return {}
 
 
@@ -103,9 +104,11 @@ def _images(node: Node, plan: NodePlan, _run_id: str, progress: Progress) -> dic
 
 
 def _packages(node: Node, plan: NodePlan, _run_id: str, progress: Progress) -> dict[str, ProbeResult]:
-    actions = [act for act in plan.actions if act["scope"] == "packages"]
-    if actions:
-        _node_packages.apply(node.document["artefacts"]["packages"], actions, progress)
+    wanted = {act["target"] for act in plan.actions if act["scope"] == "packages"}
+    for want in map(_node_packages.want_of, node.document["artefacts"]["packages"]):
+        if want.dest in wanted:
+            progress(f"{want.dest}: unpacking {want.asked}")
+            _package.converge(want, check_mode=False)
     return {}
 
 

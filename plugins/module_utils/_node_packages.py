@@ -6,15 +6,13 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Callable, Dict
+from typing import Any, Dict
 
 from ansible_collections.ascend.fleet.plugins.module_utils import (
     _node_storage,
-    _package,
     _package_look,
     _package_names,
     _package_zip,
-    _parallel,
 )
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, action
 
@@ -29,7 +27,7 @@ def plan(packages: list[Json], mounting: list[str]) -> tuple[list[Json], list[Js
     """What is to be unpacked, and what stands against it; sizes and times tell, no file is read."""
     actions, findings = [], []
     for package in packages:
-        want = _want(package)
+        want = want_of(package)
         # Storage that this run mounts hides what lies there now.
         unmounted = any(_node_storage.lies(path, mounting) for path in (want.dest, package["src"]))
         try:
@@ -46,16 +44,7 @@ def plan(packages: list[Json], mounting: list[str]) -> tuple[list[Json], list[Js
     return actions, findings
 
 
-def apply(packages: list[Json], actions: list[Json], progress: Callable[[str], None]) -> None:
-    wanted = {act["target"] for act in actions}
-    for package in packages:
-        want = _want(package)
-        if want.dest in wanted:
-            progress(f"{want.dest}: unpacking {want.asked}")
-            _package.converge(want, check_mode=False)
-
-
-def _want(package: Json) -> _package_look.Want:
+def want_of(package: Json) -> _package_look.Want:
     return _package_look.Want(
         src=(package["src"],),
         dest=os.path.realpath(package["path"]),
@@ -68,6 +57,6 @@ def _want(package: Json) -> _package_look.Want:
         target=_package_names.Target(machine=_package_names.kernel_name(os.uname().machine)),
         full=False,
         limits=_package_zip.Limits(),
-        workers=min(_MOST_WORKERS, _parallel.cores()),
+        workers=min(_MOST_WORKERS, len(os.sched_getaffinity(0))),
         patience=_PATIENCE,
     )

@@ -9,7 +9,7 @@ import copy
 import json
 from pathlib import Path
 
-from ansible_collections.ascend.fleet.plugins.module_utils import _host, _units
+from ansible_collections.ascend.fleet.plugins.module_utils import _host, _host_apply, _units
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import NO_SOCKET, EngineUnavailable
 from ansible_collections.ascend.fleet.plugins.module_utils._system import Result, System
 
@@ -171,7 +171,7 @@ class Node:
     def converge(self, wanted, interrupting=True):
         actions, findings = self.plan(wanted)
         chosen = [step for step in actions if interrupting or not step["interrupts"]]
-        _host.apply(wanted, chosen, self.system, lambda text: None)
+        _host_apply.apply(wanted, chosen, self.system, lambda text: None)
         return actions, findings
 
     def asked(self, *start: str) -> bool:

@@ -293,13 +293,13 @@ def test_a_mount_comes_before_what_may_lie_on_it_and_a_second_run_plans_nothing(
 
 
 def test_storage_alone_is_planned_alone(node):
-    from ansible_collections.ascend.fleet.plugins.module_utils import _host
+    from ansible_collections.ascend.fleet.plugins.module_utils import _host, _host_apply
 
     local = {**SFS, "path": "/srv/models", "source": None}
     wanted = want(mounts=[SFS, local])
     actions, findings = _host.plan_storage(wanted, _host.observe_storage(node.system, wanted))
     assert (names(actions), findings) == (["write_mount", "mount", "create_directory"], [])
-    _host.apply(wanted, actions, node.system, lambda _text: None)
+    _host_apply.apply(wanted, actions, node.system, lambda _text: None)
     assert (node.root / "srv/models").is_dir()
     assert _host.plan_storage(wanted, _host.observe_storage(node.system, wanted)) == ([], [])
 

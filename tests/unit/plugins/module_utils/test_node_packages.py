@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.ascend.fleet.plugins.module_utils import _node_packages
+from ansible_collections.ascend.fleet.plugins.module_utils import _node_packages, _package
 from ansible_collections.ascend.fleet.plugins.plugin_utils import _packages
 from tests.doubles import packages
 
@@ -31,9 +31,7 @@ def test_what_is_planned_is_done_and_then_nothing_is_planned(row):
     actions, findings = _node_packages.plan([row], [])
     assert [(act["scope"], act["action"], act["target"]) for act in actions] == [("packages", "unpack", row["path"])]
     assert findings == []
-    told: list[str] = []
-    _node_packages.apply([row], actions, told.append)
-    assert told
+    _package.converge(_node_packages.want_of(row), check_mode=False)
     assert Path(row["path"], "LLM/llm_tools/llm_evaluation/mme_eval/metric.py").exists()
     assert _node_packages.plan([row], []) == ([], [])
 

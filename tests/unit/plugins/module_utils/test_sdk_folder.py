@@ -14,7 +14,7 @@ import zipfile
 
 import pytest
 
-from ansible_collections.ascend.fleet.plugins.module_utils import _sdk_folder
+from ansible_collections.ascend.fleet.plugins.module_utils import _sdk_folder, _sdk_install
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
 from ansible_collections.ascend.fleet.plugins.module_utils._system import Result, System
 
@@ -57,7 +57,7 @@ def plan(system, versions=None):
 def test_a_private_folder_is_unpacked_and_found_complete(tmp_path, system):
     supply(tmp_path)
     assert plan(system) == ["install_sdk"]
-    _sdk_folder.install(system, FOLDER)
+    _sdk_install.install(system, FOLDER)
     assert plan(system) == []
     path = _sdk_folder.active(system, FOLDER)
     assert os.path.exists(path + "/docker/__init__.py")
@@ -80,18 +80,18 @@ def empty_the_manifest(folder):
 @pytest.mark.parametrize("damage", [lose_a_file, empty_the_manifest])
 def test_a_damaged_folder_is_seen_and_replaced(tmp_path, system, damage):
     supply(tmp_path)
-    _sdk_folder.install(system, FOLDER)
+    _sdk_install.install(system, FOLDER)
     damage(pathlib.Path(_sdk_folder.active(system, FOLDER)))
     assert plan(system) == ["install_sdk"]
     supply(tmp_path)
-    _sdk_folder.install(system, FOLDER)
+    _sdk_install.install(system, FOLDER)
     assert plan(system) == []
 
 
 def test_the_folder_before_stays_for_what_still_runs_and_no_older_one(tmp_path, system):
     for version in ("7.1.0", "7.2.0", "7.3.0"):
         supply(tmp_path, version=version)
-        _sdk_folder.install(system, FOLDER)
+        _sdk_install.install(system, FOLDER)
     folders = [entry for entry in (tmp_path / FOLDER.lstrip("/")).iterdir() if not entry.is_symlink()]
     assert len(folders) == 2
     assert all((folder / "docker").is_dir() for folder in folders)
@@ -113,13 +113,13 @@ def test_the_folder_before_stays_for_what_still_runs_and_no_older_one(tmp_path, 
 )
 def test_what_cannot_serve_is_refused_and_the_folder_in_use_stays(tmp_path, system, supplied, told):
     supply(tmp_path)
-    _sdk_folder.install(system, FOLDER)
+    _sdk_install.install(system, FOLDER)
     before = os.readlink(tmp_path / (FOLDER + "/current").lstrip("/"))
     supply(tmp_path, **supplied)
     if "version" in supplied:
         (tmp_path / (FOLDER + "/incoming/docker-7.1.0-py3-none-any.whl").lstrip("/")).unlink(missing_ok=True)
     with pytest.raises(FleetError, match=told) as caught:
-        _sdk_folder.install(system, FOLDER)
+        _sdk_install.install(system, FOLDER)
     assert caught.value.finding["check"] == "sdk-missing"
     assert os.readlink(tmp_path / (FOLDER + "/current").lstrip("/")) == before
     assert plan(system) == []
@@ -134,7 +134,7 @@ def test_a_link_in_a_wheel_is_refused(tmp_path, system):
         archive.writestr(member, "/etc/passwd")
     supply(tmp_path, more={"six-1.0-py3-none-any.whl": buffer.getvalue()})
     with pytest.raises(FleetError, match="six/link"):
-        _sdk_folder.install(system, FOLDER)
+        _sdk_install.install(system, FOLDER)
 
 
 # --- the system's own
@@ -156,7 +156,7 @@ VERSIONS = {"python": "/usr/bin/python3", "docker": "5.0.3", "requests": "2.28.1
 def test_the_systems_sdk_is_tried_once_and_then_believed(tmp_path):
     system, calls = answering(tmp_path, works=True)
     assert plan(system, VERSIONS) == ["use_system_sdk"]
-    _sdk_folder.use_system(system, FOLDER, lambda: VERSIONS)
+    _sdk_install.use_system(system, FOLDER, lambda: VERSIONS)
     calls.clear()
     assert plan(system, VERSIONS) == []
     assert calls == []
@@ -164,7 +164,7 @@ def test_the_systems_sdk_is_tried_once_and_then_believed(tmp_path):
 
 def test_other_versions_are_tried_anew(tmp_path):
     system, calls = answering(tmp_path, works=True)
-    _sdk_folder.use_system(system, FOLDER, lambda: VERSIONS)
+    _sdk_install.use_system(system, FOLDER, lambda: VERSIONS)
     assert plan(system, dict(VERSIONS, requests="2.32.0")) == ["use_system_sdk"]
     assert len(calls) == 1
 
