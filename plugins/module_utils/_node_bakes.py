@@ -105,10 +105,12 @@ class BakeScope:
             digests.append(hashlib.sha256(text.encode()).hexdigest())
         family = _bake.chip_family(bake, soc)
         reference = _bake.reference(bake, base["Id"], base["Architecture"], family, digests)
-        seen = Seen(reference, None, base, family, self.reader.image(reference) is not None)
+        # What another run left is removed first, with its image and archive: that run may have died before either was whole.
+        left = any(record["reference"] == reference for record in self._left())
+        seen = Seen(reference, None, base, family, not left and self.reader.image(reference) is not None)
         if seen.present or not in_scope:
             return seen
-        archived = not bake["registry"] and self.system.exists(_bake_records.archive(reference))
+        archived = not left and not bake["registry"] and self.system.exists(_bake_records.archive(reference))
         return seen._replace(archived=archived, shared=not archived and self._is_shared(bake, reference))
 
     def _is_shared(self, bake: Json, reference: str) -> bool:
@@ -124,8 +126,11 @@ class BakeScope:
 
     # What is left
 
+    def _left(self) -> list[Json]:
+        """What other runs build here. While one is alive its lease keeps this run from removing it."""
+        return [record for record in _bake_records.records(self.system) if record["run"] != self._run_id]
+
     def _leftovers(self) -> list[Json]:
-        """What other runs build here. While one is alive its lease keeps this run from carrying it out."""
         return [
             action(
                 "bakes",
@@ -135,8 +140,7 @@ class BakeScope:
                 before=record["reference"],
                 after=record,
             )
-            for record in _bake_records.records(self.system)
-            if record["run"] != self._run_id
+            for record in self._left()
         ]
 
     # What a run asks of the node that builds

@@ -136,9 +136,9 @@ def test_a_package_counts_by_its_manifest(tmp_path):
     assert found == ("bake", name_of(row, [hashlib.sha256(b"{}").hexdigest()]), None)
 
 
-def record(tmp_path, run):
+def record(tmp_path, run, reference="reg:5000/ascend-fleet/comfyui:arm64-910b-1"):
     builder = f"ascend-fleet-bake.{run}.arm64-910b-1"
-    content = {"run": run, "reference": "reg:5000/ascend-fleet/comfyui:arm64-910b-1", "container": builder}
+    content = {"run": run, "reference": reference, "container": builder}
     write(tmp_path, f"{_bake_records.RECORDS}/{builder}.json", json.dumps(content))
     return builder
 
@@ -148,6 +148,18 @@ def test_what_another_run_left_is_removed(tmp_path):
     builder = record(tmp_path, OTHER)
     record(tmp_path, RUN)
     assert planned(scope(tmp_path, row, Engine(name_of(row)))) == [("discard", builder, None)]
+
+
+@pytest.mark.parametrize(
+    ("registry", "shared", "then"), [("reg:5000", True, "pull"), ("reg:5000", False, "bake"), (None, False, "bake")]
+)
+def test_an_image_that_goes_with_what_another_run_left_comes_again(tmp_path, registry, shared, then):
+    row = bake(registry=registry)
+    builder = record(tmp_path, OTHER, name_of(row))
+    write(tmp_path, _bake_records.archive(name_of(row)), "an archive")
+    known = Registry(name_of(row)) if shared else Registry()
+    found = planned(scope(tmp_path, row, Engine(name_of(row)), known))
+    assert found == [("discard", builder, None), (then, name_of(row), None)]
 
 
 @pytest.mark.parametrize("phase", _node_bakes.PHASES)
