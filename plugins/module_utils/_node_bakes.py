@@ -105,7 +105,7 @@ class BakeScope:
             digests.append(hashlib.sha256(text.encode()).hexdigest())
         family = _bake.chip_family(bake, soc)
         reference = _bake.reference(bake, base["Id"], base["Architecture"], family, digests)
-        # What another run left is removed first, with its image and archive: that run may have died before either was whole.
+        # What another run left is removed first, with its image and archive: it may have died before either was whole.
         left = any(record["reference"] == reference for record in self._left())
         seen = Seen(reference, None, base, family, not left and self.reader.image(reference) is not None)
         if seen.present or not in_scope:
