@@ -75,7 +75,7 @@ class Bench:
                 "ca_bundle": None,
                 "mounts": [],
             },
-            "artefacts": {"images": images, "image_store": given, "registries": registries or [], "models": []},
+            "artefacts": {"images": images, "image_store": given, "registries": registries or [], "models": [], "packages": []},
             "bakes": [],
             "services": [],
             "jobs": [],
