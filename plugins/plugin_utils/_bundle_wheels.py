@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import posixpath
 import re
@@ -17,6 +16,7 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
@@ -93,13 +93,10 @@ _KINDS: dict[str, Callable[[Mapping[str, Any], Interpreter, dict[str, str], Path
 
 @cache
 def _own(role: str) -> object:
-    """The helper with which the role itself chooses packages inside the image."""
+    """The helper with which the role itself chooses packages inside the image; nothing is left beside it."""
     path = _data.ROLES / role / "files" / "bake" / "prepare.py"
-    spec = importlib.util.spec_from_file_location(f"_ascend_fleet_{role}_prepare", path)
-    if spec is None or spec.loader is None:
-        raise ImportError(str(path))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = ModuleType(f"_ascend_fleet_{role}_prepare")
+    exec(compile(path.read_text(encoding="utf-8"), path, "exec"), module.__dict__)
     return module
 
 

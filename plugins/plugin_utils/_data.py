@@ -69,7 +69,8 @@ INSTALL_FILES = (
 def install_digest(role: str) -> str:
     """Of everything by which a role's entry point ``bake`` installs."""
     folder = ROLES / role
-    files = {path for pattern in INSTALL_FILES for path in folder.glob(pattern) if path.is_file()}
+    found = {path for pattern in INSTALL_FILES for path in folder.glob(pattern) if path.is_file()}
+    files = {path for path in found if "__pycache__" not in path.parts}
     named = [[str(path.relative_to(folder)), sha256(path.read_bytes()).hexdigest()] for path in sorted(files)]
     return digest(named)
 

@@ -13,8 +13,11 @@ from typing import Any
 
 import pytest
 
+from tests.doubles import comfyui_tree
 from tests.doubles.hub_server import HubServer
+from tests.doubles.wheel_index import WheelIndex
 from tests.fleet.conftest import Ground, answer, bring_up, docker, exists, inspect
+from tests.simfleet import artefacts
 from tests.simfleet.fleet import Fleet
 from tests.simfleet.spec import NodeSpec
 
@@ -61,6 +64,24 @@ def keyring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
+def drawing(ground: Ground, tmp_path: Path) -> dict[str, Any]:
+    """A service whose image is baked: its tree and its packages are where only this machine reaches them."""
+    index = WheelIndex(tmp_path / "index")
+    for wheel in artefacts.comfyui_wheels().iterdir():
+        index.take(wheel)
+    return {
+        "name": "draw",
+        "kind": "comfyui",
+        "image": ground.fleet.publish("comfyui-base"),
+        "npus": 0,
+        "port": 9183,
+        "shm_size": "64m",
+        "source": f"file://{comfyui_tree.repository(tmp_path / 'ComfyUI.git')}",
+        "pip": {"index_url": index.url},
+    }
+
+
+@pytest.fixture
 def cut_off(ground: Ground) -> Iterator[None]:
     """n2 reaches the machine that runs Ansible, and nothing else: neither outside nor the fleet's registry."""
     node, registry = ground.node("n2"), ground.fleet.registry_address.partition(":")[0]
@@ -73,14 +94,14 @@ def cut_off(ground: Ground) -> Iterator[None]:
 
 
 def test_a_site_runs_from_a_bundle_without_any_way_out(
-    ground: Ground, keyring: Path, packages: Path, request: Any
+    ground: Ground, keyring: Path, packages: Path, drawing: dict[str, Any], request: Any
 ) -> None:
     node, folder = ground.node("n2"), ground.folder / "bundle"
     path = "/srv/models/tiny"
     web = ground.service("web", port=8000, model={"path": path, "source": f"huggingface:{REPO}", "exclude": ["*.md"]})
     registry = {"address": ground.fleet.registry_address, "insecure": True}
     variables: dict[str, Any] = {
-        "fleet_services": [web],
+        "fleet_services": [web, drawing],
         "fleet_registries": [registry],
         "fleet_metadata_block": "unmanaged",
         "fleet_bundle_dir": str(folder),
@@ -110,6 +131,8 @@ def test_a_site_runs_from_a_bundle_without_any_way_out(
     assert docker(node, "version", "--format", "{{.Server.Os}}") == "linux"
     assert answer(node, 8000) == "web"
     assert inspect(node, "web")["Config"]["Image"] == ground.image
+    assert '"cpu"' in node.exec("curl", "--silent", "--fail", "http://127.0.0.1:9183/system_stats").out
+    assert "aiohttp" in docker(node, "exec", "draw", "python3", "-m", "pip", "list")
     assert exists(node, f"{path}/a.safetensors")
     assert not exists(node, f"{path}/README.md")
     second = ground.run("site", "--limit", "n2", **offline)
@@ -117,9 +140,9 @@ def test_a_site_runs_from_a_bundle_without_any_way_out(
 
     # What is not in it is refused before a node is contacted, and so is what was touched.
     other = {**web, "name": "other", "port": 8001, "image": "registry.example:5000/other:1"}
-    lacking = ground.run("preflight", "--limit", "n2", **{**offline, "fleet_services": [web, other]})
+    lacking = ground.run("preflight", "--limit", "n2", **{**offline, "fleet_services": [web, drawing, other]})
     assert "does not hold image registry.example:5000/other:1 for x86_64" in lacking.out
-    archive = next((folder / "images").glob("*.tar"))
+    archive = next((folder / "images").glob("mini*.tar"))
     with archive.open("r+b") as stream:
         stream.seek(-5000, 2)
         stream.write(b"X")

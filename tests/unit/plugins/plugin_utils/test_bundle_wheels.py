@@ -22,6 +22,7 @@ from ansible_collections.ascend.fleet.plugins.plugin_utils import (
     _bundle_make,
     _bundle_python,
     _bundle_wheels,
+    _data,
 )
 from tests.doubles import comfyui_tree
 from tests.doubles.wheel_index import WheelIndex, source
@@ -263,6 +264,13 @@ def test_comfyui_asks_for_its_requirements_with_the_torch_of_the_image(tmp_path)
     assert found.limits == ["torch==2.1.0", "pillow<12", "numpy==1.26.4"]
     assert found.builds == ("setuptools", "wheel")
     assert _bundle_wheels.wanted("comfyui", {**COMFYUI, "ascendcloud": None}, PYTHON, tree).builds == ()
+
+
+def test_asking_leaves_the_files_that_a_role_installs_with_alone(tmp_path):
+    before = _data.install_digest.__wrapped__("comfyui")
+    _bundle_wheels._own.cache_clear()
+    _bundle_wheels.wanted("comfyui", COMFYUI, PYTHON, comfyui_tree.archive(tmp_path / "comfy.zip"))
+    assert _data.install_digest.__wrapped__("comfyui") == before
 
 
 def test_diffusers_asks_for_what_goes_with_the_torch_of_the_image():
