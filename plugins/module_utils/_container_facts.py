@@ -58,6 +58,7 @@ class Neighbour(NamedTuple):
 class NodeFacts(NamedTuple):
     defaults: EngineDefaults
     memory_total: int
+    cpus: int
     inspected: dict[str, Json]
     neighbours: list[Neighbour]
     listeners: list[Json]
@@ -80,6 +81,7 @@ def observe(
     return NodeFacts(
         defaults=_defaults(system, info),
         memory_total=int(info.get("MemTotal") or 0),
+        cpus=int(info.get("NCPU") or 0),
         inspected=inspected,
         neighbours=[neighbour(container) for container in inspected.values()],
         listeners=listeners(system),

@@ -250,6 +250,9 @@ def _obstacles(spec: Spec, facts: NodeFacts, state: str, release: Iterable[str],
     freeing, held = _cards(spec, facts, own, set(release))
     gone = own | {act["target"] for act in freeing}
     findings = [*_devices(spec, facts), *standing, *held, *_ports(spec, facts, gone), *_memory(spec, facts, gone)]
+    if facts.cpus and (spec["cpus"] or 0) > facts.cpus:
+        what = f"cpus {spec['cpus']:g} exceeds the {facts.cpus} processors of the node"
+        findings.append(_against(spec, "cpus-exceeded", "cpus", spec["cpus"], what))
     return _Obstacles(freeing, findings)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+import shlex
 from typing import Any, Callable, Dict, NamedTuple
 
 from ansible_collections.ascend.fleet.plugins.module_utils._document import SECRETS_DIR, digest
@@ -128,12 +129,24 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _words(value: Any) -> list[str] | None:
-    return None if value is None else [str(word) for word in value]
+def parse_words(value: Any) -> list[str] | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        try:
+            return shlex.split(value)
+        except ValueError as error:
+            raise OptionError(f"{value!r} cannot be split into words ({error})", "Write a list of words.") from None
+    if not isinstance(value, (list, tuple)):
+        raise OptionError(f"{value!r} is no list of words", "Write a list of words, or one text.")
+    for word in value:
+        if isinstance(word, bool) or not isinstance(word, (str, int, float)):
+            raise OptionError(f"{word!r} is no word", "Put the word in quotes.")
+    return [str(word) for word in value]
 
 
 def _command(value: Any) -> list[str] | None:
-    return _words(value) or None
+    return parse_words(value) or None
 
 
 def _flag(value: Any) -> bool:
@@ -364,8 +377,8 @@ _LOG_OPTIONS: dict[str, dict[str, Any]] = {"max_size": {"type": "str"}, "max_fil
 OPTIONS: dict[str, Option] = {
     "name": Option("str", _name, required=True),
     "image": Option("str", _image),
-    "command": Option("list", _command, elements="str"),
-    "entrypoint": Option("list", _words, elements="str"),
+    "command": Option("raw", _command),
+    "entrypoint": Option("raw", parse_words),
     "user": Option("str", parse_user),
     "working_dir": Option("str", _text),
     "hostname": Option("str", _text),

@@ -247,6 +247,11 @@ CHECKS: dict[str, Check] = {
         "The image of a service is on the node before its container is made.",
         "Stage the image (registry or archive), or correct its reference.",
     ),
+    "cpus-exceeded": Check(
+        ERROR,
+        "No container is given more processors than the node has.",
+        "Lower cpus, or move the service to a larger node.",
+    ),
     "memory-exceeded": Check(
         ERROR,
         "Memory and shared memory of all services fit into the node.",

@@ -60,13 +60,13 @@ options:
   command:
     description:
       - Command and arguments. Without it the image's own.
-    type: list
-    elements: str
+      - A list of words, or a text that is split into words as a shell would. No shell runs it.
+    type: raw
   entrypoint:
     description:
       - Entry point. Without it the image's own, and none with an empty list.
-    type: list
-    elements: str
+      - A list of words, or a text that is split into words as a shell would.
+    type: raw
   user:
     description:
       - User in the container, by name or number. Without it the image's own.
@@ -326,9 +326,10 @@ options:
         description: Port in the container, where it is not the first that is published.
         type: int
       command:
-        description: Command that ends with status 0 when the container is ready.
-        type: list
-        elements: str
+        description:
+          - Command that ends with status 0 when the container is ready.
+          - A list of words, or a text that is split into words as a shell would.
+        type: raw
       steps:
         description: Requests that must all be answered as they say.
         type: list
@@ -525,7 +526,11 @@ replies:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.ascend.fleet.plugins.module_utils._container_run import Refused, run
-from ansible_collections.ascend.fleet.plugins.module_utils._container_spec import argument_spec
+from ansible_collections.ascend.fleet.plugins.module_utils._container_spec import (
+    OptionError,
+    argument_spec,
+    parse_words,
+)
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
@@ -556,7 +561,7 @@ PROBE = {
     "timeout": {"type": "float", "default": 600},
     "interval": {"type": "float", "default": 1},
     "port": {"type": "int"},
-    "command": {"type": "list", "elements": "str"},
+    "command": {"type": "raw"},
     "steps": {"type": "list", "elements": "dict", "options": STEP},
 }
 
@@ -590,6 +595,12 @@ def main() -> None:
         supports_check_mode=True,
         required_if=[("state", "present", ("image",)), ("state", "stopped", ("image",))],
     )
+    probe = module.params["probe"] or {}
+    try:
+        if probe.get("command"):
+            probe["command"] = parse_words(probe["command"])
+    except OptionError as wrong:
+        module.fail_json(msg=f"Container {module.params['name']}, option probe.command: {wrong}. {wrong.remedy}")
     try:
         result = run(module.params, module.check_mode, System(), module.debug, run_id="ascend_container")
     except Refused as refused:

@@ -107,6 +107,7 @@ def facts(*containers: dict[str, Any], **more: Any) -> NodeFacts:
     values: dict[str, Any] = {
         "defaults": EngineDefaults(log_options={}),
         "memory_total": NODE,
+        "cpus": 8,
         "inspected": {container["Name"][1:]: container for container in containers},
         "neighbours": [],
         "listeners": [],
@@ -341,6 +342,8 @@ def test_its_own_port_is_not_in_its_way() -> None:
         ({"shm_size": "40g"}, [other("x", running=False, shm_size=30 * 1024**3)], []),
         ({"shm_size": "40g"}, [other("chat", service="chat", shm_size=30 * 1024**3)], []),
         ({"memory": "65g"}, [], [("memory-exceeded", "error")]),
+        ({"cpus": 8}, [], []),
+        ({"cpus": 8.5}, [], [("cpus-exceeded", "error")]),
         ({"memory": "40g"}, [other("x", memory=30 * 1024**3)], [("memory-exceeded", "warning")]),
     ],
 )

@@ -52,6 +52,24 @@ def test_what_is_no_size(value: Any) -> None:
         parse_size(value)
 
 
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (None, None), ([], None), ("", None), (["sleep", 5], ["sleep", "5"]),
+        (["sh", "-c", "a, b"], ["sh", "-c", "a, b"]),
+        ("sleep 5", ["sleep", "5"]), ("sh -c 'echo a,b; sleep 1'", ["sh", "-c", "echo a,b; sleep 1"]),
+    ],
+)  # fmt: skip
+def test_a_command_is_a_list_or_a_text(value: Any, words: list[str] | None) -> None:
+    assert spec_of(command=value)["command"] == words
+
+
+@pytest.mark.parametrize("value", ["sh -c 'a", 5, {"a": 1}, ["a", True], ["a", None], [["a"]]])
+def test_what_is_no_command(value: Any) -> None:
+    _spec, (problem,) = normalise({**BASE, "command": value})
+    assert (problem["check"], problem["key"]) == ("option-invalid", "command")
+
+
 @given(st.integers(min_value=1, max_value=2**50))
 def test_a_size_in_bytes_is_itself(size: int) -> None:
     assert parse_size(size) == parse_size(str(size)) == parse_size(f"{size}b") == size
