@@ -9,9 +9,10 @@ import time
 from typing import Any, Dict
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _lock, _node_apply, _node_report, _work
-from ansible_collections.ascend.fleet.plugins.module_utils._document import SCHEMA, STATUS_DIR, digest
+from ansible_collections.ascend.fleet.plugins.module_utils._document import STATUS_DIR, digest
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, answered
 from ansible_collections.ascend.fleet.plugins.module_utils._node import Node, NodePlan
+from ansible_collections.ascend.fleet.plugins.module_utils._node_observe import check_schema, observe
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
 Json = Dict[str, Any]
@@ -22,28 +23,10 @@ PLANNING_SECONDS = 60
 
 def handle(params: Json, check_mode: bool) -> Json:
     def call() -> Json:
-        _check_schema(params["document"])
+        check_schema(params["document"])
         return _ACTIONS[params["action"]](System(), params, check_mode)
 
     return answered(call)
-
-
-def _check_schema(document: Json | None) -> None:
-    if document and document.get("schema") != SCHEMA:
-        given = document.get("schema")
-        raise FleetError(
-            "document-schema",
-            f"The document of the node has schema {given}, and only schema {SCHEMA} is understood.",
-            key="schema",
-            value=given,
-        )
-
-
-def _observe(system: System, params: Json, check_mode: bool) -> Json:
-    node = Node(system, params)
-    if "probes" in node.scope:
-        return _node_report.probed(*node.probe())
-    return _node_report.observed(node.plan())
 
 
 def _apply(system: System, params: Json, check_mode: bool) -> Json:
@@ -149,4 +132,4 @@ def _release(system: System, params: Json, check_mode: bool) -> Json:
     return {"changed": False, "released": released, "findings": []}
 
 
-_ACTIONS = {"observe": _observe, "apply": _apply, "remove": _apply, "poll": _poll, "release": _release}
+_ACTIONS = {"observe": observe, "apply": _apply, "remove": _apply, "poll": _poll, "release": _release}

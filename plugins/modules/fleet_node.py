@@ -11,7 +11,7 @@ module: fleet_node
 short_description: Observe or apply the whole document of a node
 version_added: 0.1.0
 author: ascend.fleet contributors (@ascend-fleet)
-extends_documentation_fragment: [ascend.fleet.registry_logins]
+extends_documentation_fragment: [ascend.fleet.node_document, ascend.fleet.registry_logins]
 description:
   - Observes a node against its document, plans the difference and, on request, applies it, in one call
     for all host settings, images and services of the node.
@@ -38,24 +38,6 @@ options:
     type: str
     choices: [observe, apply, remove, poll, release]
     default: observe
-  scope:
-    description:
-      - The parts to observe and apply, of V(host), V(mounts), V(images), V(packages), V(bakes), V(models),
-        V(services), V(jobs) and V(probes).
-      - V(packages) unpacks parts of the vendor's package, as M(ascend.fleet.ascendcloud_package) does.
-      - V(models) is observed and planned only; the role P(ascend.fleet.model_weights#role) brings what is missing.
-      - V(mounts) is the part of V(host) that is about shared storage, for use alone.
-      - V(jobs) runs the jobs that are not done yet, as many at a time as there are cards for.
-      - V(probes) asks every service for its answer; it changes nothing.
-    type: list
-    elements: str
-    choices: [host, mounts, images, packages, bakes, models, services, jobs, probes]
-    default: [host, images, packages, bakes, models, services, jobs]
-  interrupting:
-    description:
-      - Whether actions that interrupt running services may be carried out, such as a restart of the engine.
-    type: bool
-    default: true
   earlier:
     description:
       - In check mode, the scopes that an earlier step of the same run has predicted already. Their actions are planned
@@ -64,27 +46,6 @@ options:
     elements: str
     choices: [host, images, packages, bakes, models, services]
     default: []
-  run:
-    description:
-      - Identity of the run, as returned by M(ascend.fleet.fleet_compile).
-      - Required for O(action=apply), O(action=remove) and O(action=release).
-    type: dict
-    suboptions:
-      id:
-        description: Unique id of the run.
-        type: str
-        required: true
-      owner:
-        description: Who runs it, as user, host and process id.
-        type: str
-        required: true
-      report_dir:
-        description: Directory on the controller for records and verdicts. No records are written without it.
-        type: path
-      lease_seconds:
-        description: Seconds for which the node stays leased to the run after each call.
-        type: int
-        default: 600
   step:
     description:
       - Name of the step the result is recorded under.
@@ -126,38 +87,6 @@ options:
         waits for it later. So many nodes work at a time, however few forks Ansible has.
     type: bool
     default: false
-  secrets:
-    description:
-      - Contents of the secret files that services mount, by id. Set by the action plugin from files on the controller.
-    type: dict
-  files:
-    description:
-      - Contents of plain files that the document names, by path on the node. Set by the action plugin.
-    type: dict
-  proxy:
-    description:
-      - The URLs of the engine's proxy with their login, which the document leaves out.
-        Set by the action plugin from C(fleet_proxy).
-    type: dict
-    suboptions:
-      http:
-        description: URL for HTTP.
-        type: str
-      https:
-        description: URL for HTTPS.
-        type: str
-  rollback:
-    description:
-      - Take each service as it was before its last change on this node, as the file below
-        C(/var/lib/ascend-fleet/services) says, instead of as the document has it.
-      - A service that was never changed here, or does not run what its entry says, stays as it is, with a finding.
-        Nothing but the services and their images is looked at then.
-    type: bool
-    default: false
-  peer:
-    description:
-      - Host and port of a registry on another node that is asked for images first.
-    type: str
   take_over:
     description:
       - Id of a run whose lease may be taken over because its process has ended. Set by the action plugin.
@@ -270,43 +199,25 @@ released:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.ascend.fleet.plugins.module_utils._node_call import handle
-
-RUN_OPTIONS = {
-    "id": {"type": "str", "required": True},
-    "owner": {"type": "str", "required": True},
-    "report_dir": {"type": "path"},
-    "lease_seconds": {"type": "int", "default": 600},
-}
-LOGIN_OPTIONS = {
-    "address": {"type": "str", "required": True},
-    "username": {"type": "str", "required": True},
-    "password": {"type": "str", "required": True, "no_log": True},
-}
+from ansible_collections.ascend.fleet.plugins.module_utils._node_options import OPTIONS
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
+            **OPTIONS,
             "document": {"type": "dict"},
             "action": {
                 "type": "str",
                 "choices": ["observe", "apply", "remove", "poll", "release"],
                 "default": "observe",
             },
-            "scope": {
-                "type": "list",
-                "elements": "str",
-                "choices": ["host", "mounts", "images", "packages", "bakes", "models", "services", "jobs", "probes"],
-                "default": ["host", "images", "packages", "bakes", "models", "services", "jobs"],
-            },
-            "interrupting": {"type": "bool", "default": True},
             "earlier": {
                 "type": "list",
                 "elements": "str",
                 "choices": ["host", "images", "packages", "bakes", "models", "services"],
                 "default": [],
             },
-            "run": {"type": "dict", "options": RUN_OPTIONS},
             "step": {"type": "str"},
             "bake": {
                 "type": "dict",
@@ -323,12 +234,6 @@ def main() -> None:
             "wait": {"type": "float", "default": 5},
             "work": {"type": "str"},
             "background": {"type": "bool", "default": False},
-            "secrets": {"type": "dict", "no_log": True},
-            "files": {"type": "dict"},
-            "proxy": {"type": "dict", "no_log": True, "options": {"http": {"type": "str"}, "https": {"type": "str"}}},
-            "logins": {"type": "list", "elements": "dict", "default": [], "options": LOGIN_OPTIONS},
-            "rollback": {"type": "bool", "default": False},
-            "peer": {"type": "str"},
             "take_over": {"type": "str"},
         },
         required_if=[

@@ -1,0 +1,42 @@
+# Copyright: (c) 2026, ascend.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The call of fleet_node that changes nothing, without the code that would. Private to the collection."""
+
+from __future__ import annotations
+
+from typing import Any, Dict
+
+from ansible_collections.ascend.fleet.plugins.module_utils import _node_report
+from ansible_collections.ascend.fleet.plugins.module_utils._document import SCHEMA
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, answered
+from ansible_collections.ascend.fleet.plugins.module_utils._node import Node
+from ansible_collections.ascend.fleet.plugins.module_utils._system import System
+
+Json = Dict[str, Any]
+
+
+def handle(params: Json) -> Json:
+    def call() -> Json:
+        check_schema(params["document"])
+        return observe(System(), {**params, "action": "observe"})
+
+    return answered(call)
+
+
+def check_schema(document: Json | None) -> None:
+    if document and document.get("schema") != SCHEMA:
+        given = document.get("schema")
+        raise FleetError(
+            "document-schema",
+            f"The document of the node has schema {given}, and only schema {SCHEMA} is understood.",
+            key="schema",
+            value=given,
+        )
+
+
+def observe(system: System, params: Json, check_mode: bool = True) -> Json:
+    node = Node(system, params)
+    if "probes" in node.scope:
+        return _node_report.probed(*node.probe())
+    return _node_report.observed(node.plan())
