@@ -66,9 +66,8 @@ class ActionModule(ActionBase):
                 raise AnsibleActionFail(f"The source {args.get('source')} {error}.") from None
 
     def _files(self, args: dict[str, Any]) -> list[_weights_upload.File]:
-        """What this node is to get from the controller itself."""
+        """What the controller has for this node, which asks for it once no other node can give it."""
         mirror = args.pop("mirror", None)
-        others = (args.get("share") or {}).get("peers")
         try:
             kind, place = kind_and_place(str(args.get("source")))
         except ValueError:
@@ -77,8 +76,8 @@ class ActionModule(ActionBase):
         if kind == "controller":
             files = _weights_upload.files(place, *patterns)
             args["resolved"] = _weights_upload.fingerprint(files)
-            return [] if others else files
-        copy = _weights_upload.copy_in(str(mirror), kind, place) if mirror and not others else None
+            return files
+        copy = _weights_upload.copy_in(str(mirror), kind, place) if mirror else None
         if copy is None:
             return []
         self._revision = _weights_upload.revision_of(copy)

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +233,23 @@ def test_a_port_that_is_taken_is_a_warning(call: Calls, monkeypatch: pytest.Monk
         done = call(share={**share, "patience": 1, "linger": 1})
     assert done["changed"] is True
     assert "cannot be served" in done["warnings"][0]
+
+
+def test_the_controller_sends_to_the_next_node_when_the_one_it_sent_to_is_gone(call: Calls) -> None:
+    gone = {"address": None, "port": 1, "secret": "s", "peers": ["http://127.0.0.1:1"], "patience": 0.3, "linger": 0}
+    source = {"source": "controller:/models/tiny", "sent": True}
+    told = call(share=gone, begin=True, **source)
+    listed = [[path, "controller:", len(body), sha256(body).hexdigest()] for path, body in FILES.items()]
+    while "pending" in told:
+        given, asked = {}, told["pending"]["upload"]
+        if asked and asked["files"] is None:
+            given = {"upload": {"resolved": None, "items": listed}}
+        for one in (asked or {}).get("files") or []:
+            Path(one["part"]).write_bytes(FILES[one["path"]])
+        told = call(work=told["pending"]["work"], **source, **given)
+    assert told["changed"] is True, told
+    assert call.files() == FILES
+    assert call.hub.asked == []
 
 
 def test_who_has_it_serves_it_without_a_change(call: Calls) -> None:
