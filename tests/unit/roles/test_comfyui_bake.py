@@ -5,13 +5,19 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import http.server
 import importlib.util
 import io
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
+import threading
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,6 +27,8 @@ import yaml
 
 from ansible_collections.ascend.fleet.plugins.plugin_utils import _comfyui
 from tests.doubles import comfyui_tree
+from tests.playbook_run import PROGRAM, ROOT, environment
+from tests.unit.roles.comfyui_entry import compiled
 
 ROLE = Path(__file__).resolve().parents[3] / "roles" / "comfyui"
 REQUIREMENTS = "torch\ntorchsde\ntorchvision\ntorchaudio\ntransformers>=4.28.1\n"
@@ -128,6 +136,72 @@ def test_a_link_in_a_tar_is_refused(tmp_path):
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         archive.addfile(link, io.BytesIO())
     assert "neither a file nor a folder" in unpack(tmp_path / "source", tmp_path / "ComfyUI").stderr
+
+
+# Addresses
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[str]:
+    """The zip of the tag and two workflows, one of them a page that says so with 200."""
+    folder = tmp_path / "web"
+    folder.mkdir()
+    comfyui_tree.archive(folder / "v0.3.7.zip")
+    (folder / "portrait.json").write_text('{"nodes": []}')
+    (folder / "gone.json").write_text("<!doctype html><title>Not found</title>")
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_words: Any) -> None:
+            pass
+
+    handler = functools.partial(Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as served:
+        threading.Thread(target=served.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{served.server_port}"
+        served.shutdown()
+
+
+def bring(folder: Path, part: str, **keys: Any) -> subprocess.CompletedProcess[str]:
+    """A part of the installation on this machine, with what the compiler says of the entry."""
+    inputs = compiled({"install_dir": str(folder / "ComfyUI"), "python": sys.executable, **keys}).bake.inputs
+    scratch = folder / "scratch"
+    if not scratch.exists():
+        shutil.copytree(ROLE / "files" / "bake", scratch)
+    play = {
+        "hosts": "localhost",
+        "connection": "local",
+        "gather_facts": False,
+        "vars": {
+            "ansible_python_interpreter": sys.executable,
+            "comfyui_bake": inputs,
+            "__comfyui_scratch": str(scratch),
+        },
+        "tasks": [{"ansible.builtin.include_role": {"name": "ascend.fleet.comfyui", "tasks_from": part}}],
+    }
+    (folder / "play.yml").write_text(yaml.safe_dump([play]))
+    argv = [PROGRAM, "-i", "localhost,", str(folder / "play.yml")]
+    known = environment(str(ROOT / "collections"))
+    return subprocess.run(argv, env=known, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_source_and_workflows_come_from_addresses_with_the_content_that_is_meant(tmp_path, web):
+    digest = hashlib.sha256((tmp_path / "web" / "v0.3.7.zip").read_bytes()).hexdigest()
+    wrong = bring(tmp_path, "bake_archive", source={"url": f"{web}/v0.3.7.zip", "sha256": "0" * 64})
+    assert "did not match" in wrong.stdout
+    assert not (tmp_path / "ComfyUI").exists()
+    done = bring(tmp_path, "bake_archive", source={"url": f"{web}/v0.3.7.zip", "sha256": digest})
+    assert done.returncode == 0, done.stdout
+    assert (tmp_path / "ComfyUI" / "main.py").is_file()
+    flows = [{"url": f"{web}/portrait.json?raw=true"}, {"url": f"{web}/portrait.json", "name": "other"}]
+    done = bring(tmp_path, "bake_workflows", workflows=flows)
+    assert done.returncode == 0, done.stdout
+    assert sorted(path.name for path in (tmp_path / "ComfyUI.workflows").iterdir()) == ["other.json", "portrait.json"]
+
+
+def test_a_page_in_the_place_of_a_workflow_is_refused(tmp_path, web):
+    done = bring(tmp_path, "bake_workflows", workflows=[{"url": f"{web}/gone.json"}])
+    assert done.returncode != 0
+    assert f"{web}/gone.json holds no workflow" in " ".join(done.stdout.split())
 
 
 # The startup script of the vendor's node

@@ -19,10 +19,9 @@ import pytest
 import yaml
 
 from ansible_collections.ascend.fleet.plugins.module_utils._probe import ProbeResult, run_probe
-from ansible_collections.ascend.fleet.plugins.plugin_utils import _comfyui, _data
-from ansible_collections.ascend.fleet.plugins.plugin_utils._entries import expand
-from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds import _base, comfyui, table
-from ansible_collections.ascend.fleet.plugins.plugin_utils._options import check
+from ansible_collections.ascend.fleet.plugins.plugin_utils import _comfyui
+from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds import comfyui
+from tests.unit.roles.comfyui_entry import compiled
 
 DOUBLE = Path(__file__).resolve().parents[2] / "doubles" / "comfyui"
 BAD = "raise RuntimeError('it cannot be loaded')\n"
@@ -82,18 +81,6 @@ class Server:
 def run(command: list[str], timeout: float) -> tuple[int, str]:
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
     return done.returncode, done.stdout + done.stderr
-
-
-def compiled(keys: dict[str, Any]) -> _base.Parts:
-    schema = _data.entry_schema()
-    kind = table(schema)["comfyui"]
-    given = {"name": "draw", "kind": "comfyui", "image": "x", "npus": 0, "port": 8183, **keys}
-    typed, flaws = check({**schema["common"], **kind.options}, given)
-    assert flaws == []
-    (values,) = expand(typed)
-    parts = comfyui.compile_entry(values, _base.Settings())
-    assert parts.flaws == []
-    return parts
 
 
 @pytest.fixture
