@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Dict, NamedTuple, Sequence
 
 from ansible_collections.ascend.fleet.plugins.module_utils import (
@@ -56,8 +56,10 @@ class NodePlan(NamedTuple):
 
 
 class Node:
-    def __init__(self, system: System, params: Json) -> None:
+    def __init__(self, system: System, params: Json, npus: Future[Json | None] | None = None) -> None:
+        """``npus`` is a reading of the cards that is under way already."""
         self.system = system
+        self._npus = npus
         self.removing = params["action"] == "remove"
         self.document: Json = _node_services.removed(params["document"]) if self.removing else params["document"]
         self.asked = {one["name"]: _node_rollback.wanted(one) for one in self.document["services"]}
@@ -87,7 +89,7 @@ class Node:
         pairs = self.document["reach"] if self.observing and "host" in self.scope else []
         with ThreadPoolExecutor(max_workers=3) as pool:
             # npu-smi and the peers take their time elsewhere; host and engine are read meanwhile.
-            npus = pool.submit(_node_npus.read, self.system, self.document, self.scope)
+            npus = self._npus or pool.submit(_node_npus.read, self.system, self.document, self.scope)
             reach = pool.submit(_reach.check, pairs)
             actions, findings, host = self._plan_host()
             containers, unavailable = self._containers()

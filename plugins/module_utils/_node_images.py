@@ -26,7 +26,6 @@ from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 Json = Dict[str, Any]
 
 ALWAYS = "always"
-CERTIFICATES = "/etc/docker/certs.d/{host}/ca.crt"
 AT_ONCE = 8
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from typing import Any, Dict
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _node_report
@@ -16,10 +17,10 @@ from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 Json = Dict[str, Any]
 
 
-def handle(params: Json) -> Json:
+def handle(params: Json, npus: Future[Json | None]) -> Json:
     def call() -> Json:
         check_schema(params["document"])
-        return observe(System(), {**params, "action": "observe"})
+        return observe(System(), {**params, "action": "observe"}, npus=npus)
 
     return answered(call)
 
@@ -35,8 +36,8 @@ def check_schema(document: Json | None) -> None:
         )
 
 
-def observe(system: System, params: Json, check_mode: bool = True) -> Json:
-    node = Node(system, params)
+def observe(system: System, params: Json, check_mode: bool = True, npus: Future[Json | None] | None = None) -> Json:
+    node = Node(system, params, npus)
     if "probes" in node.scope:
         return _node_report.probed(*node.probe())
     return _node_report.observed(node.plan())

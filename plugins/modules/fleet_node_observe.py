@@ -82,17 +82,25 @@ node:
   type: dict
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.ascend.fleet.plugins.module_utils._node_observe import handle
+from ansible_collections.ascend.fleet.plugins.module_utils import _node_npus
 from ansible_collections.ascend.fleet.plugins.module_utils._node_options import OPTIONS
+from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={**OPTIONS, "document": {"type": "dict", "required": True}}, supports_check_mode=True
     )
-    result = handle(module.params)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        npus = pool.submit(_node_npus.read, System(), module.params["document"], set(module.params["scope"]))
+        # npu-smi takes its time elsewhere while the rest is loaded.
+        from ansible_collections.ascend.fleet.plugins.module_utils._node_observe import handle
+
+        result = handle(module.params, npus)
     if result.get("failed"):
         module.fail_json(**result)
     module.exit_json(**result)

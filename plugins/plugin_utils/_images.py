@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.ascend.fleet.plugins.module_utils._node_images import CERTIFICATES
 from ansible_collections.ascend.fleet.plugins.plugin_utils import _catalogue, _options
 from ansible_collections.ascend.fleet.plugins.plugin_utils._entries import Files, archive_flaws
 from ansible_collections.ascend.fleet.plugins.plugin_utils._options import Flaw
