@@ -301,3 +301,11 @@ def test_verdicts_and_records_follow_their_schema(fleet: Fleet) -> None:
     assert len(records) == len(FULL_RUN) + 1
     for record in records:
         jsonschema.validate(json.loads(record.read_text()), json.loads((folder / "record-1.json").read_text()))
+
+
+def test_a_rollback_prepares_no_node_and_proves_what_it_brings_back(fleet: Fleet) -> None:
+    fleet.hosts = {"n1": node(), "n2": {}}
+    run = fleet.run("rollback")
+    assert (run.rc, run.verdict["ok"]) == (0, True), run.out
+    assert run.steps("n1") == ["preflight", "stage", "deploy", "verify", "release"]
+    assert run.steps("n2") == CONVERGED_RUN
