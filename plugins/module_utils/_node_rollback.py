@@ -92,8 +92,8 @@ def document(system: System, given: Json, image_of: Image) -> tuple[Json, list[J
             continue
         reference, to_bring = _image(version, image_of)
         former = version["service"]
-        container = dict(former["container"], image=reference)
-        services.append(dict(former, container=container, on_change="recreate", predicted_cards=None))
+        now = {"state": service["state"], "on_change": "recreate", "predicted_cards": None}
+        services.append(dict(former, container=dict(former["container"], image=reference), **now))
         wanted_images += [dict(to_bring, services=[service["name"]])] if to_bring else []
     artefacts = given["artefacts"]
     # The images of the other services are not known here, so none is taken for superfluous.

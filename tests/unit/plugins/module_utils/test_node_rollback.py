@@ -136,6 +136,14 @@ def test_images_of_ways_back_are_kept_until_their_service_goes(system):
     assert kept() == set()
 
 
+def test_a_service_that_shall_be_stopped_stays_so(system):
+    run(system, 1, "create")
+    run(system, 2, "replace")
+    given = dict(document(version(2, state="stopped")), artefacts={})
+    [one] = _node_rollback.document(system, given, {f"{NAME}:1": image(1)}.get)[0]["services"]
+    assert (one["state"], one["container"]["image"]) == ("stopped", f"{NAME}:1")
+
+
 def test_a_service_that_shall_be_absent_does_not_come_back(system):
     run(system, 1, "create")
     run(system, 2, "replace")
