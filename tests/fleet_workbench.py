@@ -8,7 +8,6 @@ from __future__ import annotations
 import subprocess
 
 from tests.simfleet import engine, images
-from tests.simfleet.fleet import Fleet
 from tests.simfleet.node import Node
 
 
@@ -27,12 +26,3 @@ def start_box(node: Node, name: str = "box") -> str:
     tag = load(node)
     node.exec("docker", "run", "--detach", "--init", "--name", name, tag, "sleep", "infinity")
     return name
-
-
-def publish(fleet: Fleet, name: str = "workbench:1") -> str:
-    """Put the image into the fleet's registry; its reference."""
-    node = fleet.nodes[0]
-    reference = f"{fleet.registry_address}/{name}"
-    node.exec("docker", "tag", load(node), reference)
-    node.exec("docker", "push", "--quiet", reference)
-    return reference

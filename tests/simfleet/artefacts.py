@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO
 
 import docker
 
@@ -121,20 +120,31 @@ def diffusers(client: docker.DockerClient) -> tuple[Path, Path]:
     return image, pipelines
 
 
+def workbench(client: docker.DockerClient) -> Path:
+    """A Debian with Python, pip and git, for what installs into a container."""
+
+    def make(partial: Path) -> None:
+        tag = images.ensure(client, "workbench")
+        with tempfile.TemporaryDirectory(dir=partial.parent, prefix="workbench-") as name, ExitStack() as stack:
+            with step("Compress the image workbench"):
+                opened = [stack.enter_context(path.open("rb")) for path in oci.saved_layers(client, tag, Path(name))]
+                oci.write(partial, opened, {"Env": [_ENVIRONMENT[0]], "Cmd": ["/bin/sh"]})
+
+    image = cache.kept(cache.root() / "images" / f"workbench-oci-{images.digest('workbench')}", make)
+    cache.keep_newest(image.parent, "workbench-oci")
+    return image
+
+
 def comfyui_base(client: docker.DockerClient) -> Path:
     """What ComfyUI is installed into: Python, git, the user of the guide, doubles of torch and torch_npu."""
-    workbench = images.ensure(client, "workbench")
-    made_from = cache.digest(images.digest("workbench"), cache.tree_digest(_TORCH))
+    below = workbench(client)
+    made_from = cache.digest(below.name, cache.tree_digest(_TORCH))
 
     def make(partial: Path) -> None:
         packages = builder.folder_files(_TORCH, "usr/local/lib/python3.11/dist-packages")
         entries: list[tuple[str, int, bytes | str]] = [(path, mode, text) for path, (mode, text) in packages.items()]
-        with tempfile.TemporaryDirectory(dir=partial.parent, prefix="comfyui-") as name, ExitStack() as stack:
-            layers = oci.saved_layers(client, workbench, Path(name))
-            opened: list[IO[bytes]] = [stack.enter_context(path.open("rb")) for path in layers]
-            with step("Compress the base image of ComfyUI"):
-                config = {"Env": [_ENVIRONMENT[0]], "User": "ma-user", "Cmd": ["/bin/bash"]}
-                oci.write(partial, [*opened, oci.tar_of(entries)], config)
+        config = {"Env": [_ENVIRONMENT[0]], "User": "ma-user", "Cmd": ["/bin/bash"]}
+        oci.extend(partial, below, oci.tar_of(entries), config)
 
     return cache.kept(cache.root() / "images" / f"comfyui-base-{made_from}", make)
 

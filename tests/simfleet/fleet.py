@@ -33,21 +33,20 @@ from .spec import NodeSpec
 
 LABEL = "ascend-fleet-sim.fleet"
 NODE_LABEL = "ascend-fleet-sim.node"
-# Who started it: a test run names itself in ASCEND_FLEET_RUN and can remove what it left behind.
-RUN_LABEL = "ascend-fleet-sim.run"
 DIGEST_LABEL = "ascend-fleet-sim.digest"
-# The test run that started it, so that what a killed test left is found and taken down.
+# The test run that started it (ASCEND_FLEET_RUN), so that what a killed test left is found and taken down.
 RUN_LABEL = "ascend-fleet-sim.run"
 REGISTRY_HOST, METADATA_HOST, FIRST_NODE_HOST = 2, 3, 11
 SERVICE_PORTS = {"registry": 5000, "metadata": 80}
 SERVICE_IMAGES: dict[str, Callable[[docker.DockerClient], Path]] = {
     "light": artefacts.light,
+    "workbench": artefacts.workbench,
     "comfyui-base": artefacts.comfyui_base,
     "vllm": lambda client: artefacts.vllm(client)[0],
     "diffusers": lambda client: artefacts.diffusers(client)[0],
 }
 IMAGE_VERSION = "1"
-_SERVICE_SECONDS = 30.0
+_SERVICE_SECONDS = 90.0
 _OVERLAP_TRIES = 5
 _TMPFS = {"/run": "", "/run/lock": "", "/tmp": "exec"}
 
@@ -313,6 +312,8 @@ class Fleet:
             files["/etc/fstab"] = (0o644, "".join(lines).encode())
         public = self.private_key.with_name(self.private_key.name + ".pub")
         files.update(login_files(public, self.folder / f"host_{spec.name}"))
+        # A package mirror that fails once must fail no test.
+        files["/etc/apt/apt.conf.d/80-patience"] = (0o644, b'Acquire::Retries "5";\n')
         self._run(
             spec.name,
             image=image,

@@ -78,8 +78,8 @@ def layers(folder: Path) -> list[Path]:
     return [folder / "blobs" / layer["digest"] for layer in manifest["layers"]]
 
 
-def extend(folder: Path, below: Path, layer: IO[bytes]) -> None:
-    """The image `below` with one layer more; what they share is kept once."""
+def extend(folder: Path, below: Path, layer: IO[bytes], config: dict[str, Any] | None = None) -> None:
+    """The image `below` with one layer more, and perhaps another config; what they share is kept once."""
     blobs = folder / "blobs"
     blobs.mkdir(parents=True)
     manifest = json.loads((below / "manifest.json").read_text(encoding="utf-8"))
@@ -89,6 +89,7 @@ def extend(folder: Path, below: Path, layer: IO[bytes]) -> None:
     diff_id, described = _compress(layer, blobs, len(manifest["layers"]))
     document["rootfs"]["diff_ids"].append(diff_id)
     document["history"].append(document["history"][-1])
+    document["config"] = config or document["config"]
     _finish(folder, document, [*manifest["layers"], described])
 
 
