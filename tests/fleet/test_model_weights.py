@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import json
 import random
-import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,7 @@ import yaml
 
 from tests import playbook_run
 from tests.doubles.hub_server import HubServer
-from tests.fleet.conftest import COLLECTIONS, Ground, bring_up
+from tests.fleet.conftest import COLLECTIONS, Background, Ground, bring_up, until
 from tests.simfleet.fleet import Fleet
 from tests.simfleet.node import Node
 from tests.simfleet.spec import NodeSpec
@@ -71,13 +69,7 @@ class Weights(Ground):
 
     def common(self, **variables: Any) -> dict[str, Any]:
         endpoints = dict.fromkeys(("huggingface", "modelscope"), self.hub.url)
-        return {
-            "fleet_work_dir": WORK,
-            "model_weights_endpoints": endpoints,
-            "model_weights_patience": 5,
-            "model_weights_takeover_after": 6,
-            **variables,
-        }
+        return {"fleet_work_dir": WORK, "model_weights_endpoints": endpoints, **variables}
 
     def bring(self, *arguments: str, **variables: Any) -> playbook_run.Outcome:
         done = subprocess.run(
@@ -91,15 +83,8 @@ class Weights(Ground):
         )
         return playbook_run.Outcome(done.returncode, done.stdout + done.stderr, self.folder / "report")
 
-    def begin(self, **variables: Any) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            self.playbook(**variables),
-            cwd=self.folder,
-            env=playbook_run.environment(COLLECTIONS),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+    def begin(self, **variables: Any) -> Background:
+        return Background(self.playbook(**variables), self.folder)
 
 
 @pytest.fixture
@@ -122,13 +107,6 @@ def content(node: Node, path: str) -> dict[str, str]:
 
 def digests(hub: HubServer) -> dict[str, str]:
     return {path: hub.sha256(REPO, path) for path in FILES}
-
-
-def until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true"
-        time.sleep(0.1)
 
 
 def worker(node: Node) -> int | None:
@@ -168,12 +146,12 @@ def test_stage_brings_a_model_once_for_all_and_drift_sees_what_is_missing(weight
 def test_when_a_server_is_killed_the_next_goes_on_and_gives_it_back_what_it_lacks(weights: Weights) -> None:
     hub = weights.hub
     hub.faults.bytes_per_second = 2_000_000
-    run = weights.begin(model_weights_models=model())
+    run = weights.begin(model_weights_models=model(), model_weights_patience=5)
     first = weights.node("n1")
-    until(lambda: hub.bytes_sent > 5_000_000)
+    until("the beginning of the download", lambda: hub.bytes_sent > 5_000_000)
     first.exec("kill", "-9", str(worker(first)))
     hub.faults.bytes_per_second = None
-    assert run.wait(120) != 0
+    assert run.ended().rc != 0
     assert content(first, f"{WORK}/models/tiny") == {}
     assert content(weights.node("n2"), f"{WORK}/models/tiny") == digests(hub)
     sent = hub.bytes_sent
@@ -197,13 +175,13 @@ def test_on_a_shared_folder_one_server_downloads(weights: Weights) -> None:
 def test_a_server_that_dies_on_a_shared_folder_is_succeeded(weights: Weights) -> None:
     hub = weights.hub
     hub.faults.bytes_per_second = 2_000_000
-    run = weights.begin(model_weights_models=model(path=f"{SHARED}/tiny", shared=True))
-    until(lambda: hub.bytes_sent > 4_000_000)
+    run = weights.begin(model_weights_models=model(path=f"{SHARED}/tiny", shared=True), model_weights_takeover_after=6)
+    until("the beginning of the download", lambda: hub.bytes_sent > 4_000_000)
     for node in weights.fleet.nodes:
         leases = node.exec("sh", "-c", f"cat {SHARED}/.tiny.ascend-fleet/lease-*", check=False).out
         if f'"host": "{node.exec("hostname").out.strip()}"' in leases:
             node.exec("kill", "-9", str(worker(node)))
-    run.wait(120)
+    run.ended()
     assert content(weights.node("n1"), f"{SHARED}/tiny") == digests(hub)
     assert hub.bytes_sent < 2 * TOTAL
 
@@ -219,9 +197,8 @@ def test_directories_of_the_controller_go_over_once_and_continue(weights: Weight
     run = weights.begin(**variables)
     first = weights.node("n1")
     parts = f"ls {WORK}/models/.mine.ascend-fleet/parts {WORK}/models/.mine.ascend-fleet/tree 2>/dev/null | grep -c ."
-    until(lambda: int(first.exec("sh", "-c", parts, check=False).out or 0) > 2)
-    run.send_signal(signal.SIGKILL)
-    run.wait()
+    until("the beginning of the copy", lambda: int(first.exec("sh", "-c", parts, check=False).out or 0) > 2)
+    run.kill()
     done = weights.bring(**variables)
     assert done.rc == 0, done.out
     for name in ("mine", "tiny"):
