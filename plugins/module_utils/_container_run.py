@@ -49,7 +49,8 @@ class Refused(Exception):  # noqa: N818 - an outcome with its result, not a defe
     """The container cannot be what it shall be; ``result`` says why and what was done."""
 
     def __init__(self, result: Json) -> None:
-        super().__init__(" ".join(f["message"] for f in result["findings"] if f["severity"] == ERROR))
+        errors = [found for found in result["findings"] if found["severity"] == ERROR]
+        super().__init__(" ".join(f"{found['message']} {found['remedy']}" for found in errors))
         self.result = result
 
 

@@ -531,7 +531,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils._container_spec impor
     argument_spec,
     parse_words,
 )
-from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import WARNING, FleetError
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
 EXPECT = {
@@ -607,6 +607,9 @@ def main() -> None:
         module.fail_json(msg=str(refused), **refused.result)
     except FleetError as error:
         module.fail_json(msg=error.told(), findings=[error.finding], actions=[])
+    for found in result["findings"]:
+        if found["severity"] == WARNING:
+            module.warn(f"{found['message']} {found['remedy']}")
     module.exit_json(**result)
 
 
