@@ -218,7 +218,7 @@ def test_a_container_that_must_not_be_recreated(subject: Any, on_change: str, fa
     assert outcome["failed"] is fails
     assert not outcome["changed"]
     assert outcome.checks == ["container-changed"]
-    told = outcome["msg"] if fails else " ".join(outcome["warnings"])
+    told = str(outcome["msg"] if fails else outcome["warnings"])
     (found,) = outcome["findings"]
     assert f"{found['message']} {found['remedy']}" in told
     assert subject.seen == before
