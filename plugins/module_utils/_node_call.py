@@ -8,9 +8,9 @@ from __future__ import annotations
 import time
 from typing import Any, Dict
 
-from ansible_collections.ascend.fleet.plugins.module_utils import _lock, _node_apply, _node_report, _work
+from ansible_collections.ascend.fleet.plugins.module_utils import _lock, _node_apply, _node_done, _node_report, _work
 from ansible_collections.ascend.fleet.plugins.module_utils._document import STATUS_DIR, digest
-from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, answered
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, answered, unwritable
 from ansible_collections.ascend.fleet.plugins.module_utils._node import Node, NodePlan
 from ansible_collections.ascend.fleet.plugins.module_utils._node_observe import check_schema, observe
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
@@ -73,19 +73,22 @@ def _apply(system: System, params: Json, check_mode: bool) -> Json:
         jobs, failures = _node_apply.run_jobs(node, plan, run["id"], renewing)
         return _node_report.applied(applied, lines + jobs, failures)
 
-    _work.start(system, lock, work, {"id": run["id"], "owner": run["owner"]}, _with_plan(plan, job))
+    _work.start(system, lock, work, {"id": run["id"], "owner": run["owner"]}, _with_plan(node, plan, job))
     return _outcome(system, work, params["wait"])
 
 
-def _with_plan(plan: NodePlan, job: _work.Job) -> _work.Job:
-    """The work, whose failure does not hide what was planned."""
+def _with_plan(node: Node, plan: NodePlan, job: _work.Job) -> _work.Job:
+    """The work, whose failure hides neither what was planned nor what was done."""
 
     def told(progress: _work.Progress) -> Json:
         try:
             return job(progress)
-        except FleetError as error:
-            # What was done before the failure is not known, so the node may have changed.
-            return _node_report.applied(plan, plan.services, [error.finding])
+        except (FleetError, OSError) as error:
+            failure = error if isinstance(error, FleetError) else unwritable(error)
+            if failure is None:
+                raise
+            seen, done = _node_done.after(node, plan)
+            return _node_report.stopped(seen, done, failure.finding)
 
     return told
 

@@ -41,6 +41,11 @@ def applied(plan: NodePlan, lines: list[Json], failures: Iterable[Json] = ()) ->
     return _failed(dict(result, findings=[*result["findings"], *failed]), failed) if failed else result
 
 
+def stopped(plan: NodePlan, done: list[Json] | None, failure: Json) -> Json:
+    """What failed on the way, with the actions that were done before; None where nobody knows."""
+    return dict(applied(plan, plan.services, [failure]), done=done)
+
+
 def refused(plan: NodePlan, errors: list[Json], changed: bool = False) -> Json:
     return _failed(_result(plan, changed), errors)
 

@@ -67,6 +67,7 @@ def make(host: str, step: str, result: Mapping[str, Any], time: str | None = Non
         "services": plain(result.get("services") or []),
         "images": plain(result.get("images") or []),
         "plan": plain(result.get("plan") or []),
+        "done": plain(result.get("done")),
         "node": plain(result.get("node") or {}),
     }
 

@@ -14,6 +14,7 @@ WORDS = {True: "ok", False: "FAILED", None: "not proven"}
 NOT_REACHED = "no-result"
 _ANSWER_WIDTH = 60
 _NAMED_HOSTS = 5
+_NAMED_DEEDS = 10
 IMAGE_STEPS = ("stage", "images")
 _IMAGE_COLUMNS = ("IMAGE", "NODE", "STATE", "SIZE", "SECONDS", "ENGINE")
 _SERVICE_COLUMNS = ("SERVICE", "NODE", "CARDS", "STATE", "URL", "ANSWER")
@@ -33,6 +34,9 @@ def text(verdict: Mapping[str, Any], path: str) -> str:
     for title, items in (("Failures", verdict["failures"]), ("Warnings", warnings)):
         if items:
             lines += ["", f"{title}:", *(line for item in items for line in _problem(item))]
+    done = [f"  - {host}: {_deeds(state['done'])}" for host, state in hosts.items() if state.get("done")]
+    if done:
+        lines += ["", "Done before the failure, and left so:", *done]
     return "\n".join([*lines, "", f"Verdict: {path}"])
 
 
@@ -123,6 +127,11 @@ def _problem(item: Mapping[str, Any]) -> list[str]:
     where = " ".join(str(part) for part in (item["host"], item["service"]) if part)
     head = f"{where}: " if where else ""
     return [f"  - {head}{item['message']} [{item['check']}]", f"      {item['remedy']}"]
+
+
+def _deeds(done: Sequence[Mapping[str, Any]]) -> str:
+    named = [f"{item['action']} {item['target']}" for item in done[:_NAMED_DEEDS]]
+    return ", ".join(named) + (f", and {len(done) - len(named)} more" if len(done) > len(named) else "")
 
 
 def _count(number: int, noun: str) -> str:

@@ -130,7 +130,17 @@ def _seen(own: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         "steps": {step: _state(record) for step, record in own.items()},
         "services": list(services.values()),
         "images": images,
+        "done": _done(own),
     }
+
+
+def _done(own: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What steps that failed had done before they did."""
+    return [
+        {"step": step, "action": action["action"], "target": action["target"]}
+        for step, record in own.items()
+        for action in record.get("done") or []
+    ]
 
 
 def _images(own: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -54,14 +54,36 @@ def test_foreign_container_keeps_its_cards_until_it_is_released(ground: Ground) 
     assert answer(node, 8000) == "web"
 
 
-def test_only_the_chosen_service_is_touched(ground: Ground) -> None:
-    assert ground.run("site", "--limit", "n1", **services(ground, "web", "other")).rc == 0
-    before = inspect(ground.node(), "other")["Id"]
-    changed = services(ground, "web", "other", env={"COLOUR": "red"})
-    chosen = ground.run("site", "--limit", "n1", **changed, fleet_only=["web"])
+def test_only_the_chosen_service_is_touched_and_goes_back(ground: Ground) -> None:
+    node = ground.node()
+    assert ground.run("site", "--limit", "n1", **services(ground, "front", "back")).rc == 0
+    before = {name: inspect(node, name) for name in ("front", "back")}
+    changed = services(ground, "front", "back", env={"COLOUR": "red"})
+    chosen = ground.run("site", "--limit", "n1", **changed, fleet_only=["front"])
     assert chosen.rc == 0, chosen.out
-    assert "COLOUR=red" in inspect(ground.node(), "web")["Config"]["Env"]
-    assert inspect(ground.node(), "other")["Id"] == before
+    red = inspect(node, "front")
+    assert "COLOUR=red" in red["Config"]["Env"]
+    assert inspect(node, "back")["Id"] == before["back"]["Id"]
+    # Since then the name of the image has got another content.
+    docker(node, "commit", "--change", "ENV FLAVOUR=new", "back", ground.image)
+    try:
+        predicted = ground.run("rollback", "--check", "--limit", "n1", **changed)
+        assert (predicted.rc, predicted.verdict["ok"]) == (0, None), predicted.out
+        assert inspect(node, "front")["Id"] == red["Id"]
+        planned = {(act["action"], act["target"]) for act in predicted.record("preflight", "n1")["plan"]}
+        done = ground.run("rollback", "--limit", "n1", **changed)
+        assert (done.rc, done.changed["n1"]) == (0, 1), done.out
+        assert {(act["action"], act["target"]) for act in done.record("deploy", "n1")["plan"]} == planned
+        assert planned == {("replace", "front")}
+        found = inspect(node, "front")
+        assert (found["Image"], found["Config"]["Env"]) == (before["front"]["Image"], before["front"]["Config"]["Env"])
+        assert answer(node, 8000) == "front"
+        assert inspect(node, "back")["Id"] == before["back"]["Id"]
+        assert [item["service"] for item in done.verdict["hosts"]["n1"]["warnings"]] == ["back"]
+        again = ground.run("rollback", "--limit", "n1", **changed, fleet_only=["front"])
+        assert (again.rc, again.changed["n1"], again.verdict["ok"]) == (0, 0, True), again.out
+    finally:
+        docker(node, "tag", before["front"]["Image"], ground.image)
 
 
 def test_limit_leaves_the_other_server_alone(ground: Ground) -> None:
@@ -131,14 +153,19 @@ def test_server_that_is_cut_off(ground: Ground) -> None:
 
 
 def test_service_that_fails_stops_the_ramp(ground: Ground) -> None:
-    broken = ground.service("web", port=8000, command=["exit 3"])
-    run = ground.run("site", **{**BARE, "fleet_batch": 1, "fleet_services": [broken]})
+    entries = [ground.service("good", port=8001), ground.service("web", port=8000, command=["exit 3"])]
+    run = ground.run("site", **{**BARE, "fleet_batch": 1, "fleet_services": entries})
     assert run.rc != 0
     assert [host for host, _check in run.failed_checks()] == ["n1", "n2"]
     assert run.failed_checks()[1] == ("n2", "no-result")
     record = run.record("deploy", "n1")
     assert record["changed"] is True
     assert ("create", "web") in {(act["action"], act["target"]) for act in record["plan"]}
+    # Nothing of the service that failed stays, and what came before it is told.
+    assert containers(ground.node("n1")) == {"good"}
+    assert [(act["action"], act["target"]) for act in record["done"]] == [("create", "good")]
+    assert "  - n1: create good" in run.out
+    assert {line["name"]: line["state"] for line in record["services"]} == {"good": "running", "web": "absent"}
     assert containers(ground.node("n2")) == set()
     assert not exists(ground.node("n1"), LEASE)
 

@@ -204,3 +204,14 @@ def test_summary_says_services_failures_and_remedies() -> None:
     assert "  - n2 chat: no memory [hbm-free]" in lines
     assert "      free it" in lines
     assert _summary.sentence(verdict) == "site failed on 1 of 2 nodes (n2)."
+
+
+def test_what_was_done_before_a_failure_is_told() -> None:
+    done = [{"action": "create", "target": f"s{number}"} for number in range(12)]
+    failed = {"failed": True, "findings": [ERROR], "done": done}
+    verdict = judge(records(deploy={"n1": failed, "n2": {"failed": True, "done": None}}))
+    assert verdict["hosts"]["n1"]["done"][0] == {"step": "deploy", "action": "create", "target": "s0"}
+    assert verdict["hosts"]["n2"]["done"] == []
+    text = _summary.text(verdict, "verdict.json")
+    assert "  - n1: create s0, create s1," in text
+    assert "create s9, and 2 more" in text
