@@ -95,6 +95,8 @@ class ActionModule(ActionBase):
         for need, document in wanted:
             if need["kind"] == _bundle.WHEELS:
                 rows += attempt(lambda need=need, document=document: maker.wheels(need, found(need, document)))
+            elif need["kind"] == _bundle.PACKAGES:
+                rows += attempt(lambda need=need: maker.packages(need))
             elif need["kind"] not in BY_HAND:
                 rows += attempt(lambda need=need, document=document: _bring(maker, need, document, settings))
         rows += attempt(lambda: maker.sdk_wheels(SDK))
@@ -165,7 +167,8 @@ def _wanted(compiled: Compiled) -> list[tuple[Json, Json]]:
     """Each need once, with a document of a node that has it."""
     found: dict[str, tuple[Json, Json]] = {}
     for host, document in compiled.documents.items():
-        for need in _bundle.needs(document, compiled.settings[host]["fleet_bundle_arch"]):
+        settings = compiled.settings[host]
+        for need in _bundle.needs(document, settings["fleet_bundle_arch"], settings["fleet_bundle_os"]):
             found.setdefault(_bundle.key(need), (need, document))
     # Packages are chosen for an image and by a tree, which have to be there.
     return sorted(found.values(), key=lambda row: row[0]["kind"] == _bundle.WHEELS)

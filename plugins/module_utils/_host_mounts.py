@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any, Dict
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _host_packages, _mounts, _units
+from ansible_collections.ascend.fleet.plugins.module_utils._document import STATE_DIR
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, action, finding
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
@@ -28,6 +29,7 @@ CLIENTS = {
     "ceph": ("mount.ceph", {"apt": ["ceph-common"], "dnf": ["ceph-common"]}),
     "fuse.sshfs": ("mount.fuse.sshfs", {"apt": ["sshfs"], "dnf": ["fuse-sshfs"]}),
 }
+PACKAGES = f"{STATE_DIR}/packages"
 MOUNTS_BY_THE_CLIENT = "its client is installed before"
 
 
@@ -160,9 +162,12 @@ def _same(one: str, other: str) -> bool:
 
 
 def _client(mount: Json, manager: str) -> Json:
-    packages = CLIENTS[mount["type"]][1][manager]
     reason = f"Nothing on the node mounts {mount['type']}."
-    after = {"manager": manager, "packages": packages}
+    after = {"manager": manager, "packages": CLIENTS[mount["type"]][1][manager]}
+    given = mount.get("packages")
+    if given:
+        paths = [f"{PACKAGES}/{mount['type']}/{name}" for name in given["files"]]
+        after = {"manager": manager, "packages": paths, "source": given["source"]}
     return action("host", "install_mount_client", mount["type"], reason, after=after)
 
 

@@ -33,8 +33,12 @@ SUFFIXES = {"apt": ".deb", "dnf": ".rpm"}
 
 
 def os_release(system: System) -> dict[str, str]:
+    return parse_release(system.read("/etc/os-release") or system.read("/usr/lib/os-release") or "")
+
+
+def parse_release(text: str) -> dict[str, str]:
     values = {}
-    for line in (system.read("/etc/os-release") or system.read("/usr/lib/os-release") or "").splitlines():
+    for line in text.splitlines():
         name, equals, value = line.partition("=")
         if equals:
             values[name.strip()] = value.strip().strip("\"'")

@@ -12,9 +12,10 @@ import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.ascend.fleet.plugins.module_utils import _host_mounts
 from ansible_collections.ascend.fleet.plugins.module_utils._bake import settled
 from ansible_collections.ascend.fleet.plugins.module_utils._document import STATE_DIR, digest
-from ansible_collections.ascend.fleet.plugins.module_utils._weights_sources import kind_and_place
+from ansible_collections.ascend.fleet.plugins.module_utils._weights_terms import kind_and_place
 from ansible_collections.ascend.fleet.plugins.plugin_utils._models import name_of
 
 Json = dict[str, Any]
@@ -28,6 +29,8 @@ LOCAL, ON_NODE = "local", "node"
 WHEELS, COLLECTIONS, PACKAGES, EXTRA = "wheels", "collections", "packages", "extra"
 SDK_WHEELS = "wheels/sdk"
 PACKAGES_ON_NODE = f"{STATE_DIR}/packages"
+# Parts of the packages of an operating system, beside the types of mounts.
+ENGINE, FURTHER = "engine", "further"
 # What of a bake's inputs decides which packages pip fetches; the roles that are not here install none by themselves.
 PIP_INPUTS = {
     "comfyui": ("python", "version", "source", "torch", "constraints", "pins", "pip", "ascendcloud"),
@@ -42,8 +45,8 @@ class BundleError(Exception):
     """A bundle that may not be used; the text says why."""
 
 
-def needs(document: Mapping[str, Any], arch: str) -> Iterator[Json]:
-    """Everything that a node would fetch, each as what identifies it."""
+def needs(document: Mapping[str, Any], arch: str, system: Mapping[str, Any] | None = None) -> Iterator[Json]:
+    """Everything that a node would fetch, each as what identifies it; ``system`` is ``fleet_bundle_os``."""
     for row in document["artefacts"]["images"]:
         if not row["archive"]:
             yield {"kind": IMAGE, "reference": row["reference"], "digest": row["digest"], "arch": arch}
@@ -60,6 +63,24 @@ def needs(document: Mapping[str, Any], arch: str) -> Iterator[Json]:
     for bake in document["bakes"]:
         yield from _of_inputs(bake["inputs"])
         yield from filter(None, [wheels_need(bake, arch)])
+    if "host" in document:
+        yield from package_needs(document["host"], arch, system or {})
+
+
+def package_needs(host: Mapping[str, Any], arch: str, system: Mapping[str, Any]) -> Iterator[Json]:
+    """What the package manager of a node would fetch, where it is known which operating system that is."""
+    if not system.get("image"):
+        return
+    engine, further = host["engine"], list(system.get("packages") or [])
+    parts = [ENGINE] if engine["manage"] and not engine["package_dir"] else []
+    parts += sorted({mount["type"] for mount in _mounted(host)})
+    for part in [*parts, *([FURTHER] if further else [])]:
+        names = further if part == FURTHER else []
+        yield {"kind": PACKAGES, "part": part, "image": system["image"], "arch": arch, "names": names}
+
+
+def _mounted(host: Mapping[str, Any]) -> list[Json]:
+    return [mount for mount in host["mounts"] if mount["source"] and mount["type"] in _host_mounts.CLIENTS]
 
 
 def wheels_need(bake: Mapping[str, Any], arch: str) -> Json | None:
@@ -132,6 +153,9 @@ def place(need: Mapping[str, Any]) -> str:
         return f"git/{posixpath.basename(need['url'].rstrip('/')).removesuffix('.git')}-{short}.tar.gz"
     if need["kind"] == WHEELS:
         return f"wheels/{need['role']}-{short}"
+    if need["kind"] == PACKAGES:
+        name = need["image"].partition("@")[0].rpartition("/")[2].replace(":", "_")
+        return f"packages/{name}-{need['arch']}-{need['part']}-{short}"
     return f"files/{short}-{posixpath.basename(need['url'].partition('?')[0].rstrip('/'))}"
 
 
@@ -145,18 +169,28 @@ class Bundle:
         self._lacking: list[str] = []
         self._known = {key(row["need"]): row for row in manifest["artefacts"] if row.get("need")}
 
-    def host(self, host: Json) -> Json:
-        """What the host itself is set up with: the Docker SDK, and the engine where packages of it are there."""
+    def host(self, host: Json, arch: str = "", system: Mapping[str, Any] | None = None) -> Json:
+        """What the host itself is set up with: the Docker SDK, and packages of its operating system."""
         found = dict(host)
         sdk = self._part(lambda row: row["path"] == SDK_WHEELS, "Docker SDK for Python")
         if sdk and host["sdk"]["manage"]:
             found["sdk"] = {**host["sdk"], "wheels": posixpath.join(self.root, SDK_WHEELS)}
-        held = self._part(lambda row: row["kind"] == PACKAGES, "packages of the engine")
-        if held and not host["engine"]["package_dir"]:
-            names = [posixpath.basename(one["path"]) for one in files_of(self.manifest, held["path"])]
-            given = {"source": posixpath.join(self.root, held["path"]), "files": names}
-            found["engine"] = {**host["engine"], "package_dir": PACKAGES_ON_NODE, "packages": given}
+        parts = {need["part"]: self._held(need)["path"] for need in package_needs(host, arch, system or {})}
+        if ENGINE not in parts and not host["engine"]["package_dir"]:
+            filled = self._part(lambda row: row["kind"] == PACKAGES and not row["need"], "packages of the engine")
+            parts.update({ENGINE: filled["path"]} if filled else {})
+        if parts.get(ENGINE):
+            given = {"package_dir": PACKAGES_ON_NODE, "packages": self._packages(parts[ENGINE])}
+            found["engine"] = {**host["engine"], **given}
+        found["mounts"] = [
+            {**mount, "packages": self._packages(parts[mount["type"]])} if parts.get(mount["type"]) else mount
+            for mount in host["mounts"]
+        ]
         return found
+
+    def _packages(self, path: str) -> Json:
+        names = [posixpath.basename(one["path"]) for one in files_of(self.manifest, path)]
+        return {"source": posixpath.join(self.root, path), "files": names}
 
     def _part(self, wanted: Callable[[Json], bool], what: str) -> Json | None:
         """A part that belongs to no entry; a bundle may be without it."""
@@ -249,4 +283,7 @@ def told(need: Mapping[str, Any]) -> str:
         return f"git tree {need['url']} at {need['version']}"
     if need["kind"] == WHEELS:
         return f"Python packages of {need['role']} for image {need['base']} on {need['arch']}"
+    if need["kind"] == PACKAGES:
+        what = {ENGINE: "the engine", FURTHER: "fleet_bundle_os"}.get(need["part"], f"the client of {need['part']}")
+        return f"packages of {what} for {need['image']} on {need['arch']}"
     return f"file {need.get('url') or need['source']}"

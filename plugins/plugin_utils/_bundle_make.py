@@ -27,7 +27,13 @@ from ansible_collections.ascend.fleet.plugins.module_utils._transfer_http import
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_bring import Delivery, Order
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_share import Board
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_terms import Wish
-from ansible_collections.ascend.fleet.plugins.plugin_utils import _bundle, _bundle_image, _bundle_python, _bundle_wheels
+from ansible_collections.ascend.fleet.plugins.plugin_utils import (
+    _bundle,
+    _bundle_image,
+    _bundle_os,
+    _bundle_python,
+    _bundle_wheels,
+)
 from ansible_collections.ascend.fleet.plugins.plugin_utils._bundle_run import run
 
 Json = dict[str, Any]
@@ -72,6 +78,7 @@ class Maker:
         self.root = root
         self.around = around
         self.received = 0
+        self._systems: dict[tuple[str, str], _bundle_os.System] = {}
         self._before = {_bundle.key(row["need"]): row for row in (before or {}).get("artefacts", []) if row.get("need")}
 
     # What documents need ------------------------------------------------------------------
@@ -178,9 +185,7 @@ class Maker:
             message = f"{_bundle.told(need)} cannot be gathered: {told['message']}"
             raise FleetError("bundle-incomplete", message, told["remedy"]) from None
         self.received += sum(one.stat().st_size for one in work.iterdir() if one.name not in before)
-        shutil.rmtree(target, ignore_errors=True)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        work.rename(target)
+        self._publish(work, target)
         return {**row, "sha256": digest([[one.name, _hashing.sha256_of(str(one))] for one in sorted(target.iterdir())])}
 
     def _gather(self, need: Json, bake: Bake, work: Path) -> None:
@@ -192,6 +197,30 @@ class Maker:
         environment = self.around.environment
         gathering = _bundle_wheels.Gathering(python, need["arch"], inputs["pip"], work, scratch, bake.find, environment)
         gathering.gather(wanted)
+
+    def packages(self, need: Json) -> Json:
+        """Packages of the operating system. They stay as they are while the same ones are asked for."""
+        path = _bundle.place(need)
+        row: Json = {"kind": _bundle.PACKAGES, "need": need, "path": path}
+        self.around.tell(_bundle.told(need))
+        if self._known(need):
+            return row
+        where = (need["image"], need["arch"])
+        if where not in self._systems:
+            self._systems[where] = _bundle_os.system(*where, self.around.tell)
+        found, work = self._systems[where], self._work(need)
+        before = _names(work)
+        wanted = _bundle_os.names(found, need["part"], need["names"])
+        _bundle_os.download(found, need["part"], wanted, work, self.around.environment)
+        self.received += sum(one.stat().st_size for one in work.iterdir() if one.name not in before)
+        self._publish(work, self.root / path)
+        return row
+
+    @staticmethod
+    def _publish(work: Path, target: Path) -> None:
+        shutil.rmtree(target, ignore_errors=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        work.rename(target)
 
     # What every fleet needs ---------------------------------------------------------------
 

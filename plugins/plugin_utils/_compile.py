@@ -442,7 +442,7 @@ class _Compiler:
         document = {
             "schema": SCHEMA,
             "node": host,
-            "host": bundle.host(of_host) if bundle else of_host,
+            "host": self._host_from_bundle(bundle, of_host, settings),
             "artefacts": self._from_bundle(host, bundle, self._artefacts(host, kept, settings), settings),
             "bakes": bakes,
             "services": [_service(s, predicted[s.values["name"]]) for s in services if not _is_job(s)],
@@ -483,6 +483,10 @@ class _Compiler:
         for lacking in bundle.taken():
             self._complain(host, [Flaw("fleet_bundle", bundle.root, lacking, remedy)])
         return found
+
+    @staticmethod
+    def _host_from_bundle(bundle: Bundle | None, host: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+        return bundle.host(host, settings["fleet_bundle_arch"], settings["fleet_bundle_os"]) if bundle else host
 
     def _given(self, host: str) -> tuple[list[dict[str, Any]], list[Flaw]]:
         images = self.staged.images if self.staged else []

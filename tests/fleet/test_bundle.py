@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import docker as sdk
 import pytest
 
 from tests.doubles import comfyui_tree
 from tests.doubles.hub_server import HubServer
 from tests.doubles.wheel_index import WheelIndex
 from tests.fleet.conftest import Ground, answer, bring_up, docker, exists, inspect
-from tests.simfleet import artefacts
+from tests.simfleet import artefacts, images
 from tests.simfleet.fleet import Fleet
 from tests.simfleet.spec import NodeSpec
 
@@ -25,7 +26,6 @@ pytestmark = pytest.mark.fleet
 
 REPO = "acme/tiny"
 FILES = {"config.json": b'{"a": 1}', "a.safetensors": bytes(300_000), "README.md": b"read me"}
-ENGINE = ("docker.io", "iptables")
 USER = "ops@example.com"
 
 
@@ -35,19 +35,6 @@ def servers() -> Iterator[Fleet]:
     fleet = bring_up("bundle", [NodeSpec("n1"), NodeSpec("n2", docker=False)])
     yield fleet
     fleet.down()
-
-
-@pytest.fixture
-def packages(ground: Ground) -> Path:
-    """The packages of the engine and all they need, as somebody downloads them on a server of the same system."""
-    node, folder = ground.node("n2"), ground.folder / "debs"
-    node.exec("apt-get", "update", "--quiet=2")
-    node.exec("apt-get", "install", "--quiet=2", "--yes", "--no-install-recommends", "--download-only", *ENGINE)
-    folder.mkdir()
-    for name in str(node.exec("sh", "-c", "cd /var/cache/apt/archives; echo *.deb").out).split():
-        (folder / name).write_bytes(node.read(f"/var/cache/apt/archives/{name}"))
-    node.exec("sh", "-c", "rm -rf /var/cache/apt/archives/*.deb /var/lib/apt/lists/*")
-    return folder
 
 
 @pytest.fixture
@@ -94,7 +81,7 @@ def cut_off(ground: Ground) -> Iterator[None]:
 
 
 def test_a_site_runs_from_a_bundle_without_any_way_out(
-    ground: Ground, keyring: Path, packages: Path, drawing: dict[str, Any], request: Any
+    ground: Ground, keyring: Path, drawing: dict[str, Any], request: Any
 ) -> None:
     node, folder = ground.node("n2"), ground.folder / "bundle"
     path = "/srv/models/tiny"
@@ -107,7 +94,8 @@ def test_a_site_runs_from_a_bundle_without_any_way_out(
         "fleet_bundle_dir": str(folder),
         "fleet_bundle_arch": "x86_64",
         "fleet_bundle_controller": False,
-        "fleet_bundle_packages": str(packages),
+        # The system of the server that has no engine yet.
+        "fleet_bundle_os": {"image": images.ensure(sdk.from_env(), "node-fresh")},
     }
     with HubServer({REPO: FILES}) as hub:
         online = {**variables, "model_weights_endpoints": {"huggingface": hub.url}, "fleet_bundle_sign": USER}

@@ -159,7 +159,11 @@ def test_a_tree_of_any_kind_becomes_an_archive(source, need):
     assert (found["git"], found["url"], found["commit"]) == (None, None, "d55f")
 
 
-HOST = {"engine": {"package_dir": None}, "sdk": {"manage": True, "folder": "/f"}}
+HOST: dict[str, Any] = {
+    "engine": {"package_dir": None, "manage": True},
+    "sdk": {"manage": True, "folder": "/f"},
+    "mounts": [],
+}
 
 
 def test_the_sdk_of_nodes_comes_from_the_bundle():
