@@ -16,6 +16,8 @@ VARIABLE = "fleet_registries"
 PEER = "image_peer"
 ROLE_VARIABLE = "images"
 DOCKER = "docker"
+# Where Docker looks for the authority of a registry.
+CERTIFICATES = "/etc/docker/certs.d/{host}/ca.crt"
 
 
 def check_registries(settings: dict[str, Any], files: Files, absolute: Callable[[str], str]) -> Iterator[Flaw]:
