@@ -15,7 +15,7 @@ from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.ascend.fleet.plugins.module_utils._weights_sources import kind_and_place
+from ansible_collections.ascend.fleet.plugins.module_utils._weights_terms import kind_and_place
 from ansible_collections.ascend.fleet.plugins.plugin_utils import _weights_upload
 from ansible_collections.ascend.fleet.plugins.plugin_utils._lease_owner import dead_holder
 from ansible_collections.ascend.fleet.plugins.plugin_utils._models import name_of

@@ -19,6 +19,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils import (
     _weights_bring,
     _weights_manifest,
     _weights_sources,
+    _weights_terms,
     _work,
 )
 from ansible_collections.ascend.fleet.plugins.module_utils._document import STATE_DIR, STATUS_DIR, digest
@@ -96,7 +97,7 @@ def _look(system: System, params: Json) -> Json:
 def _called(system: System, params: Json, check_mode: bool) -> Json:
     order = order_of(system, params)
     try:
-        _weights_sources.kind_and_place(order.wish.source)
+        _weights_terms.kind_and_place(order.wish.source)
     except ValueError as error:
         raise FleetError("model-source", f"The source {order.wish.source!r} {error}.", key="source") from None
     reason = _weights_bring.differs(system, order)
@@ -162,7 +163,7 @@ def _check_room(system: System, order: Order, fetched: list[Item]) -> None:
 
 
 def _listed(system: System, order: Order) -> Listing | None:
-    kind, _place = _weights_sources.kind_and_place(order.wish.source)
+    kind, _place = _weights_terms.kind_and_place(order.wish.source)
     if _weights_sources.SOURCES[kind].list is None:
         return None
     scratch = f"{STATUS_DIR}/weights/{_key(order.path)}-list"

@@ -25,14 +25,18 @@ from ansible_collections.ascend.fleet.plugins.module_utils._transfer_http import
     RefusedError,
     shown,
 )
-from ansible_collections.ascend.fleet.plugins.module_utils._weights_terms import MANIFEST_NAME, Wish
+from ansible_collections.ascend.fleet.plugins.module_utils._weights_terms import (
+    FORMS,
+    MANIFEST_NAME,
+    Wish,
+    kind_and_place,
+)
 
 HUGGINGFACE = "https://huggingface.co"
 MODELSCOPE = "https://www.modelscope.cn"
 # Files of the repository, not of the model.
 REPOSITORY_FILES = (".gitattributes", ".gitignore")
 
-REPOSITORY = re.compile(r"^[\w.-]+/[\w.-]+$")
 SUM_LINE = re.compile(r"^(?P<sha256>[0-9a-f]{64}) [ *](?P<path>.+)$")
 NEXT_PAGE = re.compile(r'<(?P<url>[^>]+)>\s*;\s*rel="next"')
 
@@ -61,37 +65,11 @@ class Listing(NamedTuple):
 
 
 class Source(NamedTuple):
-    form: str
-    """How it is written."""
-    pattern: str
-    """What follows the name of the kind."""
     list: Callable[[Place, Client], Listing] | None
     """None where the files are brought to the node by others."""
     explain: Callable[[Place, RefusedError], FleetError | None]
     endpoint: str | None = None
     revision: str | None = None
-
-
-def kind_and_place(source: str) -> tuple[str, str]:
-    """A source's kind and what follows; ValueError says what is wrong with it."""
-    for prefix, kind in WEB_FORMS:
-        if source.startswith(prefix):
-            return _matched(kind, "/".join(source[len(prefix) :].split("/")[:2]), source)
-    scheme, colon, rest = source.partition(":")
-    if scheme in ("https", "http") and colon:
-        return _matched("manifest", source, source)
-    if scheme in ("git+https", "git+http") and colon:
-        return _matched("git", source[len("git+") :], source)
-    kind = ALIASES.get(scheme, scheme)
-    if not colon or kind not in SOURCES:
-        raise ValueError("is no source; write one of {}".format(", ".join(row.form for row in SOURCES.values())))
-    return _matched(kind, rest, source)
-
-
-def _matched(kind: str, where: str, source: str) -> tuple[str, str]:
-    if not re.match(SOURCES[kind].pattern, where):
-        raise ValueError(f"is no source of that kind; write it as {SOURCES[kind].form}")
-    return kind, where
 
 
 def place(
@@ -107,7 +85,8 @@ def listing(wanted: Place, client: Client, include: Sequence[str] = (), exclude:
     """The files of a source that the patterns leave."""
     row = SOURCES[wanted.kind]
     if row.list is None:
-        raise FleetError("model-source", f"{row.form} is brought by the controller; the node cannot fetch it.")
+        form = FORMS[wanted.kind].written
+        raise FleetError("model-source", f"{form} is brought by the controller; the node cannot fetch it.")
     try:
         found = row.list(wanted, client)
     except RefusedError as refused:
@@ -322,20 +301,10 @@ def _unexplained(_wanted: Place, _refused: RefusedError) -> FleetError | None:
 
 
 SOURCES: dict[str, Source] = {
-    "huggingface": Source(
-        "huggingface:ORG/NAME", REPOSITORY.pattern, _huggingface, _huggingface_explain, HUGGINGFACE, "main"
-    ),
-    "modelscope": Source(
-        "modelscope:ORG/NAME", REPOSITORY.pattern, _modelscope, _modelscope_explain, MODELSCOPE, "master"
-    ),
-    "git": Source("git+https://HOST/REPOSITORY", r"^https?://[^/]+/.+", _git, _unexplained),
-    "manifest": Source("https://HOST/.../MANIFEST", r"^https?://[^/]+/.*[^/]$", _manifest, _unexplained),
-    "controller": Source("controller:/DIRECTORY-OR-TAR", r"^[/~]", None, _unexplained),
-    "node": Source("node:/DIRECTORY", r"^/", _node, _unexplained),
+    "huggingface": Source(_huggingface, _huggingface_explain, HUGGINGFACE, "main"),
+    "modelscope": Source(_modelscope, _modelscope_explain, MODELSCOPE, "master"),
+    "git": Source(_git, _unexplained),
+    "manifest": Source(_manifest, _unexplained),
+    "controller": Source(None, _unexplained),
+    "node": Source(_node, _unexplained),
 }
-ALIASES = {"hf": "huggingface", "ms": "modelscope"}
-WEB_FORMS = (
-    ("https://huggingface.co/", "huggingface"),
-    ("https://modelscope.cn/models/", "modelscope"),
-    ("https://www.modelscope.cn/models/", "modelscope"),
-)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from ansible_collections.ascend.fleet.plugins.module_utils._weights_sources import kind_and_place
+from ansible_collections.ascend.fleet.plugins.module_utils._weights_terms import kind_and_place
 from ansible_collections.ascend.fleet.plugins.plugin_utils import _catalogue
 from ansible_collections.ascend.fleet.plugins.plugin_utils._options import Flaw, suggestion
 
