@@ -77,6 +77,7 @@ class Bringer:
                 return
             except FleetError as error:
                 again = error.again if isinstance(error, PullError) else _passing(error)
+                again = again or (number == 1 and _expired(act, error))
                 if not again or number == tries:
                     raise
                 # Nodes that failed together must not come back together.
@@ -161,6 +162,11 @@ class Bringer:
 
 def _passing(error: FleetError) -> bool:
     return isinstance(error, RegistryError) and error.check == "registry-unreachable"
+
+
+def _expired(act: Json, error: FleetError) -> bool:
+    """The registry has told this login the image's size before, so that a token ran out on the way."""
+    return error.finding["check"] == "registry-login" and bool(act["after"].get("size"))
 
 
 def _archive(act: Json, what: str) -> FleetError:

@@ -44,6 +44,13 @@ class Trouble:
     """Close the connection after so many bytes of a blob."""
     cuts: int = 0
     """How many more blobs are cut."""
+    hold_after: int | None = None
+    """Send so many bytes of each blob, and the rest when `go` is set."""
+    go: threading.Event = field(default_factory=threading.Event)
+    passed: int = 0
+    """Bytes of blobs that were sent."""
+    expire_at_blob: int = 0
+    """When the so many-th blob is asked for, all tokens given so far have expired."""
     wrong_content: int | None = None
     """Change a bit of every blob that is longer than this."""
     silent: bool = False
@@ -64,6 +71,8 @@ class State:
     trouble: Trouble = field(default_factory=Trouble)
     documents: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     tokens: dict[str, float] = field(default_factory=dict)
+    expired: int = 0
+    """How many requests came with a token that had been good."""
     asked: list[Asked] = field(default_factory=list)
     sent: dict[str, int] = field(default_factory=dict)
     """Bytes of blobs by client."""
@@ -148,6 +157,10 @@ class _Handler(BaseHTTPRequestHandler):
             state.asked.append(Asked(self.client_address[0], self.command, self.path, scheme))
             failing = state.trouble.failures > 0
             state.trouble.failures -= failing
+            if "/blobs/" in self.path and state.trouble.expire_at_blob:
+                state.trouble.expire_at_blob -= 1
+                if not state.trouble.expire_at_blob:
+                    state.tokens.update(dict.fromkeys(state.tokens, 0.0))
         path = urllib.parse.urlsplit(self.path).path
         if failing:
             self._answer(503, {}, b"{}")
@@ -175,7 +188,10 @@ class _Handler(BaseHTTPRequestHandler):
         if self.state.auth == "basic":
             return self._login_is_right()
         scheme, _space, told = (self.headers.get("Authorization") or "").partition(" ")
-        return scheme == "Bearer" and self.state.tokens.get(told, 0) > time.monotonic()
+        good = self.state.tokens.get(told, 0) > time.monotonic()
+        with self.state.lock:
+            self.state.expired += told in self.state.tokens and not good
+        return scheme == "Bearer" and good
 
     def _token(self) -> None:
         if not self._login_is_right():
@@ -248,6 +264,9 @@ class _Handler(BaseHTTPRequestHandler):
                 with self.state.lock:
                     client = self.client_address[0]
                     self.state.sent[client] = self.state.sent.get(client, 0) + len(part)
+                    trouble.passed += len(part)
+                if trouble.hold_after is not None and sent >= trouble.hold_after:
+                    trouble.go.wait()
                 if trouble.bytes_per_second:
                     time.sleep(len(part) / trouble.bytes_per_second)
         except OSError:

@@ -8,6 +8,7 @@ The registry is a double that keeps a few images in memory; it is asked over HTT
 
 from __future__ import annotations
 
+import contextlib
 import json
 import platform
 import sys
@@ -262,7 +263,6 @@ def test_a_pull_that_fails_is_tried_again_later_and_later(tmp_path, registry, ke
     [
         ("write /var/lib/docker/tmp/x: no space left on device", "image-space"),
         ("manifest for web:1 not found: manifest unknown", "image-unknown"),
-        ("unauthorized: authentication required", "registry-login"),
         ("x509: certificate signed by unknown authority", "registry-unreachable"),
         ("http: server gave HTTP response to HTTPS client", "registry-unreachable"),
     ],
@@ -273,6 +273,15 @@ def test_what_no_patience_mends_is_told_at_once(tmp_path, registry, kept, said, 
         bring(tmp_path, image(registry), engine)
     assert failure.value.finding["check"] == check
     assert len(engine.asked) == 1
+
+
+@pytest.mark.parametrize(("refusals", "tries"), [(1, 2), (9, 2)])
+def test_a_login_that_was_good_a_moment_ago_is_used_once_more(tmp_path, registry, kept, refusals, tries):
+    """The registry has described the image to it; a token that the engine was given ran out on the way."""
+    engine = Engine(failures=["unauthorized: authentication required"] * refusals)
+    with contextlib.nullcontext() if refusals < tries else pytest.raises(FleetError, match="refuses the login"):
+        bring(tmp_path, image(registry), engine)
+    assert len(engine.asked) == tries
 
 
 def test_patience_ends(tmp_path, registry, kept):
