@@ -199,7 +199,7 @@ def test_unchanged_inputs_cost_nothing_more_than_the_look_that_happens_anyway(
 
 def test_check_mode_predicts_the_image_and_its_service(bakery: Bakery, first: Outcome, networked: dict[str, Any]):
     before = bakery.tags()
-    done = bakery.deploy(bakery.page("two", peer=bakery.peer), "--check", "--diff", **networked)
+    done = bakery.deploy(bakery.page("two", peer=bakery.peer), "--limit", "n1", "--check", "--diff", **networked)
     assert done.rc == 0, done.out
     plan = [(act["scope"], act["action"]) for act in done.record("preflight", "n1")["plan"]]
     assert plan == [("bakes", "bake"), ("services", "replace")]
@@ -210,7 +210,7 @@ def test_a_build_that_fails_leaves_no_trace_and_the_service_alone(
     bakery: Bakery, first: Outcome, networked: dict[str, Any]
 ):
     images, tags = [baked(node) for node in bakery.fleet.nodes], bakery.tags()
-    done = bakery.deploy(bakery.page("two", broken=True), **networked)
+    done = bakery.deploy(bakery.page("two", broken=True), "--limit", "n1", **networked)
     assert done.rc != 0
     told = {item["host"]: item["message"] for item in done.verdict["failures"]}
     assert "page (kind container" in told["n1"]
