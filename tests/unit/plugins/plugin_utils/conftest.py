@@ -12,6 +12,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 
 from ansible_collections.ascend.fleet.plugins.plugin_utils import _data
@@ -19,6 +20,12 @@ from ansible_collections.ascend.fleet.plugins.plugin_utils._compile import Compi
 from ansible_collections.ascend.fleet.plugins.plugin_utils._inventory import Inventory
 
 SCHEMAS = _data.ROLES / "fleet" / "files" / "schema"
+
+
+class HostVars(dict[str, dict[str, Any]]):
+    """Variables by host, with the inventory that Ansible keeps beside them; it knows no group here."""
+
+    _inventory = InventoryManager(DataLoader())
 
 
 class Compile:
@@ -40,7 +47,7 @@ class Compile:
         kinds: Any = None,
     ) -> Compiled:
         names = list(hosts)
-        hostvars = {name: {"inventory_dir": str(self.folder), **values} for name, values in hosts.items()}
+        hostvars = HostVars({name: {"inventory_dir": str(self.folder), **values} for name, values in hosts.items()})
         first = (limit or names)[0]
         inventory = Inventory(
             {
