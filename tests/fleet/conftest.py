@@ -20,10 +20,10 @@ import yaml
 from tests import playbook_run
 from tests.images import build_mini
 from tests.playbook_run import ROOT, Outcome
-from tests.simfleet import inventory
+from tests.simfleet import artefacts, engine, inventory
 from tests.simfleet.fleet import Fleet
 from tests.simfleet.node import Node
-from tests.simfleet.spec import NodeSpec
+from tests.simfleet.spec import SHARED, NodeSpec
 
 COLLECTIONS = str(ROOT / "collections")
 Json = dict[str, Any]
@@ -151,6 +151,18 @@ def servers() -> Iterator[Fleet]:
     fleet = bring_up("play", [NodeSpec("n1"), NodeSpec("n2", cards=4)])
     yield fleet
     fleet.down()
+
+
+@pytest.fixture(scope="session")
+def gallery() -> Iterator[Fleet]:
+    """One server with tiny pipelines of every family, and the image that runs them in its registry."""
+    _image, pipelines = artefacts.diffusers(engine.ensure_engine())
+    fleet = bring_up("gallery", [NodeSpec("n1", mounts={str(pipelines): SHARED})])
+    try:
+        fleet.publish("diffusers")
+        yield fleet
+    finally:
+        fleet.down()
 
 
 @pytest.fixture

@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import docker as engine
 import pytest
 
-from tests.fleet.conftest import Ground, bring_up, containers
-from tests.simfleet import artefacts
+from tests.fleet.conftest import Ground, containers
 from tests.simfleet.fleet import Fleet
-from tests.simfleet.spec import SHARED, NodeSpec
+from tests.simfleet.spec import SHARED
 
 pytestmark = pytest.mark.fleet
 
@@ -36,12 +33,8 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.fixture(scope="module")
-def servers() -> Iterator[Fleet]:
-    _image, pipelines = artefacts.diffusers(engine.from_env())
-    fleet = bring_up("pics", [NodeSpec("n1", mounts={str(pipelines): SHARED})])
-    fleet.publish("diffusers")
-    yield fleet
-    fleet.down()
+def servers(gallery: Fleet) -> Fleet:
+    return gallery
 
 
 def job(ground: Ground, name: str, family: str, **keys: Any) -> dict[str, Any]:

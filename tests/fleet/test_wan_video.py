@@ -5,20 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import docker as engine
 import pytest
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _mp4
 from tests.doubles import packages
 from tests.doubles.wan import package
-from tests.fleet.conftest import Ground, bring_up, containers, exists
-from tests.simfleet import artefacts
+from tests.fleet.conftest import Ground, containers, exists
 from tests.simfleet.fleet import Fleet
-from tests.simfleet.spec import SHARED, NodeSpec
+from tests.simfleet.spec import SHARED
 
 pytestmark = pytest.mark.fleet
 
@@ -26,12 +23,8 @@ VIDEO = Path(__file__).parents[1] / "unit/plugins/module_utils/mp4/h264.mp4"
 
 
 @pytest.fixture(scope="module")
-def servers() -> Iterator[Fleet]:
-    _image, pipelines = artefacts.diffusers(engine.from_env())
-    fleet = bring_up("wan", [NodeSpec("n1", mounts={str(pipelines): SHARED})])
-    fleet.publish("diffusers")
-    yield fleet
-    fleet.down()
+def servers(gallery: Fleet) -> Fleet:
+    return gallery
 
 
 def film(ground: Ground, name: str, **keys: Any) -> dict[str, Any]:
