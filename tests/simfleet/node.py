@@ -88,10 +88,18 @@ class Node:
 
     def reboot(self) -> None:
         """As `systemctl reboot` does it; returns when the server is back."""
+        self.rebooting()()
+
+    def rebooting(self) -> Callable[[], None]:
+        """Begin a reboot; what is returned waits until the server is back."""
         before = self.boot_id()
         self.exec("systemctl", "reboot", check=False)
-        self._until("come back after a reboot", lambda: self.boot_id() not in ("", before))
-        self.wait_ready()
+
+        def back() -> None:
+            self._until("come back after a reboot", lambda: self.boot_id() not in ("", before))
+            self.wait_ready()
+
+        return back
 
     def kill(self) -> None:
         """Pull the plug: everything dies at once and stays off until start()."""
@@ -180,13 +188,15 @@ def run_in(container: Container, *command: str) -> Ran:
         reply.raise_for_status()
     except requests.HTTPError as error:
         create_api_error_from_http_exception(error)
-    return Ran(int(api.exec_inspect(begun)["ExitCode"]), _said(reply.content).decode(errors="replace"))
+    status = api.exec_inspect(begun)["ExitCode"]
+    # Nobody knows what came of it where the container went down under it.
+    return Ran(-1 if status is None else int(status), _said(reply.content).decode(errors="replace"))
 
 
 def _said(stream: bytes) -> bytes:
     """What is in the frames in which the engine sends output and errors."""
     said, start = [], 0
-    while start < len(stream):
+    while start + _FRAME.size <= len(stream):
         _kind, length = _FRAME.unpack_from(stream, start)
         start += _FRAME.size
         said.append(stream[start : start + length])
