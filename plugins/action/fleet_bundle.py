@@ -20,6 +20,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils._transfer_http import
 from ansible_collections.ascend.fleet.plugins.plugin_utils import (
     _bundle,
     _bundle_bakes,
+    _bundle_data,
     _bundle_files,
     _bundle_image,
     _bundle_index,
@@ -34,7 +35,10 @@ from ansible_collections.ascend.fleet.plugins.plugin_utils._secret_files import 
 
 Json = dict[str, Any]
 
-ARGUMENTS: dict[str, Any] = {"endpoints": {"type": "dict", "default": {}}}
+ARGUMENTS: dict[str, Any] = {
+    "endpoints": {"type": "dict", "default": {}},
+    "data": {"type": "list", "elements": "dict", "default": []},
+}
 BY_HAND = (_bundle.LOCAL, _bundle.ON_NODE)
 OWN = Path(__file__).resolve().parents[2]
 COLLECTIONS = ("ansible.posix", "community.docker", "community.library_inventory_filtering_v1", "kubernetes.core")
@@ -58,7 +62,7 @@ class ActionModule(ActionBase):
             return {"failed": True, "changed": False, "msg": _problems.message(compiled.errors), "findings": errors}
         settings = compiled.settings[hosts[0]]
         root = Path(inventory.folder(hosts[0]), os.path.expanduser(settings["fleet_bundle_dir"])).resolve()
-        wanted = _wanted(compiled)
+        wanted = _wanted(compiled, args["data"])
         if self._task.check_mode:
             told = [_bundle.told(need) for need, _document in wanted]
             return {"changed": True, "path": str(root), "wanted": told, "findings": []}
@@ -163,13 +167,15 @@ class ActionModule(ActionBase):
         return Surroundings(access, args["endpoints"], read_secret, lambda text: tell(f"bundle: {text}"), environment)
 
 
-def _wanted(compiled: Compiled) -> list[tuple[Json, Json]]:
+def _wanted(compiled: Compiled, data: list[Json]) -> list[tuple[Json, Json]]:
     """Each need once, with a document of a node that has it."""
     found: dict[str, tuple[Json, Json]] = {}
     for host, document in compiled.documents.items():
         settings = compiled.settings[host]
         for need in _bundle.needs(document, settings["fleet_bundle_arch"], settings["fleet_bundle_os"]):
             found.setdefault(_bundle.key(need), (need, document))
+    for need in _bundle_data.needs(data):
+        found.setdefault(_bundle.key(need), (need, next(iter(compiled.documents.values()))))
     # Packages are chosen for an image and by a tree, which have to be there.
     return sorted(found.values(), key=lambda row: row[0]["kind"] == _bundle.WHEELS)
 

@@ -23,6 +23,12 @@ options:
       - Other addresses of the hubs, such as a mirror of Hugging Face, by V(huggingface) and V(modelscope).
     type: dict
     default: {}
+  data:
+    description:
+      - Training and evaluation data to take along, as C(training_dataset_items) of the role P(ascend.fleet.training_dataset#role).
+    type: list
+    elements: dict
+    default: []
 attributes:
   check_mode:
     support: full

@@ -26,7 +26,7 @@ SIGNATURE = "manifest.json.asc"
 IMAGE, MODEL, FILE, GIT = "image", "model", "file", "git"
 # Needed, and brought by people: files of the controller, files of the nodes.
 LOCAL, ON_NODE = "local", "node"
-WHEELS, COLLECTIONS, PACKAGES, EXTRA = "wheels", "collections", "packages", "extra"
+WHEELS, COLLECTIONS, PACKAGES, EXTRA, DATA = "wheels", "collections", "packages", "extra", "data"
 SDK_WHEELS = "wheels/sdk"
 PACKAGES_ON_NODE = f"{STATE_DIR}/packages"
 # Parts of the packages of an operating system, beside the types of mounts.
@@ -53,11 +53,7 @@ def needs(document: Mapping[str, Any], arch: str, system: Mapping[str, Any] | No
         elif row["archive"]["on"] == "controller":
             yield {"kind": LOCAL, "source": row["archive"]["path"]}
     for row in document["artefacts"]["models"]:
-        kind, where = kind_and_place(row["source"]) if row["source"] else ("node", "")
-        if kind == "controller":
-            yield {"kind": LOCAL, "source": where}
-        elif kind not in PRESENT:
-            yield model_identity(row)
+        yield from filter(None, [source_of_data(row)])
     for row in document["artefacts"].get("packages") or []:
         yield {"kind": ON_NODE, "source": row["src"]}
     for bake in document["bakes"]:
@@ -98,6 +94,14 @@ def source_need(inputs: Mapping[str, Any]) -> Json | None:
         if isinstance(inputs.get(name), Mapping):
             return next(_of_inputs({"version": inputs.get("version"), name: inputs[name]}), None)
     return None
+
+
+def source_of_data(row: Mapping[str, Any]) -> Json | None:
+    """A directory that comes from a hub, a repository or the controller; none where nodes have it already."""
+    kind, where = kind_and_place(row["source"]) if row["source"] else ("node", "")
+    if kind == "controller":
+        return {"kind": LOCAL, "source": where}
+    return None if kind in PRESENT else model_identity(row)
 
 
 def model_identity(row: Mapping[str, Any]) -> Json:
@@ -153,6 +157,8 @@ def place(need: Mapping[str, Any]) -> str:
         return f"git/{posixpath.basename(need['url'].rstrip('/')).removesuffix('.git')}-{short}.tar.gz"
     if need["kind"] == WHEELS:
         return f"wheels/{need['role']}-{short}"
+    if need["kind"] == DATA:
+        return f"data/{posixpath.basename(need['files'][0]['path'])}-{short}"
     if need["kind"] == PACKAGES:
         name = need["image"].partition("@")[0].rpartition("/")[2].replace(":", "_")
         return f"packages/{name}-{need['arch']}-{need['part']}-{short}"
@@ -254,6 +260,10 @@ class Bundle:
             result[name] = {**inner, "git": None, "url": None, "archive": archive}
         return result
 
+    def held(self, need: Mapping[str, Any]) -> str:
+        """Where a need lies."""
+        return posixpath.join(self.root, self._held(need)["path"])
+
     def _held(self, need: Mapping[str, Any]) -> Json:
         row: Json | None = self._known.get(key(need))
         wrong = self._check(files_of(self.manifest, row["path"])) if row else None
@@ -283,6 +293,9 @@ def told(need: Mapping[str, Any]) -> str:
         return f"git tree {need['url']} at {need['version']}"
     if need["kind"] == WHEELS:
         return f"Python packages of {need['role']} for image {need['base']} on {need['arch']}"
+    if need["kind"] == DATA:
+        more = f" and {len(need['files']) - 1} more" if len(need["files"]) > 1 else ""
+        return f"data {need['files'][0]['url']}{more}"
     if need["kind"] == PACKAGES:
         what = {ENGINE: "the engine", FURTHER: "fleet_bundle_os"}.get(need["part"], f"the client of {need['part']}")
         return f"packages of {what} for {need['image']} on {need['arch']}"

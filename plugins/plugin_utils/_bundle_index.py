@@ -14,6 +14,7 @@ from ansible_collections.ascend.fleet.plugins.plugin_utils import _bundle
 TITLES = {
     _bundle.IMAGE: "Images",
     _bundle.MODEL: "Models",
+    _bundle.DATA: "Data",
     _bundle.GIT: "Git trees",
     _bundle.FILE: "Files",
     _bundle.WHEELS: "Python packages",

@@ -93,6 +93,9 @@ class Maker:
             return {**row, **self._model(need, token_file)}
         if need["kind"] == _bundle.GIT:
             return {**row, **self._git(need)}
+        if need["kind"] == _bundle.DATA:
+            self._data(need)
+            return row
         return {**row, **self._file(need)}
 
     def _known(self, need: Json) -> Json:
@@ -132,6 +135,20 @@ class Maker:
             os.replace(staging.path("file"), target)
             staging.remove()
         return {"sha256": need["sha256"]}
+
+    def _data(self, need: Json) -> None:
+        """Files without a digest are as they were when they came first."""
+        if self._known(need):
+            return
+        staging = Staging(str(self._work(need)))
+        items = [Item(one["path"], one["url"], None, one["sha256"]) for one in need["files"]]
+        Transfer(staging, Client(self.around.access), progress=self._count).run(items)
+        target = self.root / _bundle.place(need)
+        shutil.rmtree(target, ignore_errors=True)
+        for one in need["files"]:
+            (target / one["path"]).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(staging.path(one["path"]), target / one["path"])
+        staging.remove()
 
     def _git(self, need: Json) -> Json:
         """The tree of one version as an archive; a version that is a commit is never asked for again."""
@@ -258,8 +275,10 @@ class Maker:
         target = self.root / path
         if (folder / "galaxy.yml").is_file():
             self._built(name, folder, target)
-        elif not target.is_file():
-            target.parent.mkdir(parents=True, exist_ok=True)
+            return {"kind": _bundle.COLLECTIONS, "need": None, "path": path}
+        # Its own list of files, with their digests; every release has another.
+        release = [(folder / one).read_bytes() for one in ("MANIFEST.json", "FILES.json") if (folder / one).is_file()]
+        if self._renewed(target, digest([one.decode("utf-8") for one in release])):
             beside = target.with_name(f".{target.name}")
             with tarfile.open(beside, "w:gz") as archive:
                 for one in sorted(folder.iterdir()):
@@ -269,13 +288,12 @@ class Maker:
 
     def _built(self, name: str, folder: Path, target: Path) -> None:
         """A checkout has no manifest yet; it is built again when one of its files has changed."""
-        stamp = target.with_name(f".{target.name}.digest")
         parts = [one for part in PARTS for one in sorted((folder / part).rglob("*")) if one.is_file()]
         sources = [one for one in parts if "__pycache__" not in one.parts]
-        now = digest([[str(one.relative_to(folder)), _hashing.sha256_of(str(one))] for one in sources])
-        if target.is_file() and stamp.is_file() and stamp.read_text(encoding="utf-8") == now:
+        if not self._renewed(
+            target, digest([[str(one.relative_to(folder)), _hashing.sha256_of(str(one))] for one in sources])
+        ):
             return
-        target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as scratch:
             galaxy = [sys.executable, "-m", "ansible.cli.galaxy"]
             run([*galaxy, "collection", "build", "--output-path", scratch, str(folder)], GIT_SECONDS)
@@ -286,7 +304,17 @@ class Maker:
                     entry.name = f"{_home(name)}/{entry.name}"
                     archive.addfile(entry, content)
             whole.rename(target)
+
+    @staticmethod
+    def _renewed(target: Path, now: str) -> bool:
+        """Whether an archive has to be made of what ``now`` is the digest of; an older one is then gone."""
+        stamp = target.with_name(f".{target.name}.digest")
+        if target.is_file() and stamp.is_file() and stamp.read_text(encoding="utf-8") == now:
+            return False
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
         stamp.write_text(now, encoding="utf-8")
+        return True
 
     def extra(self, source: Path, kind: str = _bundle.EXTRA) -> Json:
         """A file or directory of the operator, linked where the file system allows."""
@@ -307,7 +335,7 @@ class Maker:
     def prune(self, rows: Sequence[Json]) -> None:
         """Take out what no document needs any more."""
         wanted = {row["path"] for row in rows}
-        for kind in ("images", "models", "git", "files", _bundle.WHEELS, _bundle.PACKAGES, _bundle.EXTRA):
+        for kind in ("images", "models", "git", "files", _bundle.DATA, _bundle.WHEELS, _bundle.PACKAGES, _bundle.EXTRA):
             for one in (self.root / kind).glob("*"):
                 if f"{kind}/{one.name}" in wanted:
                     continue

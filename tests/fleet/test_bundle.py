@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import subprocess
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +30,7 @@ pytestmark = pytest.mark.fleet
 REPO = "acme/tiny"
 FILES = {"config.json": b'{"a": 1}', "a.safetensors": bytes(300_000), "README.md": b"read me"}
 USER = "ops@example.com"
+ALPACA = json.dumps([{"instruction": "Add 1 and 1.", "input": "", "output": "2"}]).encode()
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +72,20 @@ def drawing(ground: Ground, tmp_path: Path) -> dict[str, Any]:
     }
 
 
+def data(hub: HubServer) -> list[dict[str, Any]]:
+    """Training data as a file, and as an archive."""
+    memory = io.BytesIO()
+    with zipfile.ZipFile(memory, "w") as packed:
+        packed.writestr("set/alpaca.json", ALPACA)
+    hub.repositories["acme/data"] = {"alpaca.json": ALPACA, "set.zip": memory.getvalue()}
+    file = {"url": hub.plain("acme/data", "alpaca.json"), "sha256": hashlib.sha256(ALPACA).hexdigest()}
+    archive = {"url": hub.plain("acme/data", "set.zip"), "folder": "set"}
+    return [
+        {"path": "/srv/data/one", "format": "alpaca", "files": [{"path": "alpaca.json", **file}]},
+        {"path": "/srv/data/two", "format": "alpaca", "archive": archive},
+    ]
+
+
 @pytest.fixture
 def cut_off(ground: Ground) -> Iterator[None]:
     """n2 reaches the machine that runs Ansible, and nothing else: neither outside nor the fleet's registry."""
@@ -98,6 +116,7 @@ def test_a_site_runs_from_a_bundle_without_any_way_out(
         "fleet_bundle_os": {"image": images.ensure(sdk.from_env(), "node-fresh")},
     }
     with HubServer({REPO: FILES}) as hub:
+        variables["training_dataset_items"] = data(hub)
         online = {**variables, "model_weights_endpoints": {"huggingface": hub.url}, "fleet_bundle_sign": USER}
         made = ground.run("bundle", "--limit", "n2", **online)
         assert made.rc == 0, made.out
@@ -125,6 +144,15 @@ def test_a_site_runs_from_a_bundle_without_any_way_out(
     assert not exists(node, f"{path}/README.md")
     second = ground.run("site", "--limit", "n2", **offline)
     assert (second.rc, second.changed) == (0, {"n2": 0}), second.out
+
+    # The data of a training come out of it before the job is handed to a cluster.
+    job = {"hosts": "n2", "image": ground.image, "name": "t", "namespace": "x", "command": "true", "pvc": "data"}
+    job = {f"volcano_job_{key}": value for key, value in {**job, "kubeconfig": "/nowhere"}.items()}
+    trained = ground.run("train", "-e", json.dumps(job), **offline)
+    assert "no usable credentials for a cluster" in trained.out
+    for name in ("one", "two"):
+        assert node.read(f"/srv/data/{name}/alpaca.json") == ALPACA
+    assert ground.run("train", "-e", json.dumps(job), **offline).changed["n2"] == 0
 
     # What is not in it is refused before a node is contacted, and so is what was touched.
     other = {**web, "name": "other", "port": 8001, "image": "registry.example:5000/other:1"}

@@ -15,7 +15,13 @@ from typing import Any
 import pytest
 
 from ansible_collections.ascend.fleet.plugins.module_utils._transfer_http import Access
-from ansible_collections.ascend.fleet.plugins.plugin_utils import _bundle, _bundle_files, _bundle_index, _bundle_make
+from ansible_collections.ascend.fleet.plugins.plugin_utils import (
+    _bundle,
+    _bundle_data,
+    _bundle_files,
+    _bundle_index,
+    _bundle_make,
+)
 from ansible_collections.ascend.fleet.plugins.plugin_utils._bundle import Bundle, BundleError
 from tests.doubles.hub_server import HubServer
 
@@ -373,6 +379,62 @@ def test_a_collection_is_an_archive_for_a_path_of_collections(tmp_path):
     )
     home = "ansible_collections/acme/tools"
     assert listed.stdout.split() == [f"{home}/MANIFEST.json", f"{home}/plugins/"]
+
+
+def test_another_release_of_a_collection_takes_the_place_of_the_former(tmp_path):
+    installed, root = tmp_path / "installed", tmp_path / "bundle"
+    installed.mkdir()
+
+    def taken(version: str) -> bytes:
+        (installed / "MANIFEST.json").write_text(json.dumps({"collection_info": {"version": version}}))
+        return (root / maker(root).collection("acme.tools", installed)["path"]).read_bytes()
+
+    first = taken("1.0.0")
+    os.utime(root / "collections/acme.tools.tar.gz", ns=(1, 1))
+    taken("1.0.0")
+    assert (root / "collections/acme.tools.tar.gz").stat().st_mtime_ns == 1
+    assert taken("1.1.0") != first
+
+
+ITEM = {"path": "/srv/data", "format": "alpaca"}
+FILE = {"path": "a.json", "url": "https://x.example/a.json", "sha256": SHA}
+ARCHIVE = {"url": "https://x.example/set.zip?download=1", "folder": "set"}
+
+
+@pytest.mark.parametrize(
+    ("item", "need", "stands"),
+    [
+        ({"files": [FILE]}, {"kind": "data", "files": [FILE]}, {}),
+        (
+            {"archive": ARCHIVE},
+            {"kind": "data", "files": [{"path": "set.zip", "url": ARCHIVE["url"], "sha256": None}]},
+            {"archive": {**ARCHIVE, "url": "/srv/data.source/set.zip"}},
+        ),
+        (
+            {"source": "huggingface:acme/data"},
+            {"kind": "model", "source": "huggingface:acme/data", "revision": None, "include": [], "exclude": []},
+            {},
+        ),
+        ({"files": [{**FILE, "url": "/mnt/a.json"}]}, None, None),
+        ({"directory": "/mnt/data"}, None, None),
+        ({"source": "controller:/srv/data"}, {"kind": "local", "source": "/srv/data"}, None),
+        ({"source": "node:/srv/data"}, None, None),
+    ],
+)
+def test_data_come_out_of_the_bundle(item, need, stands):
+    whole = {**ITEM, **item}
+    assert list(_bundle_data.needs([whole])) == ([need] if need else [])
+    held = bundle(*([need] if need and need["kind"] != "local" else []))
+    (found,) = _bundle_data.resolved([whole], held)
+    expected = whole if stands is None else {**ITEM, "source": f"controller:/b/{_bundle.place(need)}", **stands}
+    assert found == expected
+    assert held.taken() == []
+
+
+def test_data_that_the_bundle_has_not_are_told():
+    held = bundle()
+    _bundle_data.resolved([{**ITEM, "files": [FILE, FILE]}], held)
+    assert held.taken() == ["does not hold data https://x.example/a.json and 1 more"]
 
 
 def test_the_index_says_what_is_in_it_what_is_not_and_how_to_go_on():
