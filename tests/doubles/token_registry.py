@@ -14,12 +14,14 @@ import contextlib
 import hashlib
 import http.client
 import json
+import ssl
 import threading
 import time
 import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, NamedTuple
 
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
@@ -119,9 +121,17 @@ class Running(NamedTuple):
 
 
 @contextlib.contextmanager
-def running(upstream: str | None = None, host: str = "127.0.0.1", **options: Any) -> Iterator[Running]:
+def running(
+    upstream: str | None = None, host: str = "127.0.0.1", certificate: Path | None = None, **options: Any
+) -> Iterator[Running]:
+    """With ``certificate``, a file with certificate and key, it speaks TLS."""
     state = State(upstream, **options)
     server = ThreadingHTTPServer((host, 0), type("Handler", (_Handler,), {"state": state}))
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        # A handshake is the business of the thread that answers; one that is refused stops nobody else.
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
@@ -138,7 +148,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def handle(self) -> None:
         # Who gives up in the middle is no error of the registry.
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
             super().handle()
 
     def log_message(self, format: str, *args: Any) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.doubles.authority import certificates
 from tests.fleet.conftest import Ground, answer, containers, docker, until
 from tests.playbook_run import Outcome
 from tests.simfleet.fleet import Fleet
@@ -93,23 +94,6 @@ def leftovers(node: Node) -> list[str]:
         "sh", "-c", "ls -d /var/lib/ascend-fleet/bakes/* /var/lib/ascend-fleet/images/* 2>/dev/null", check=False
     )
     return found + listed.out.split()
-
-
-def certificates(folder: Path, address: str) -> tuple[Path, Path]:
-    """Our own authority, and a key with a certificate that it signed."""
-
-    def openssl(*arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-
-    new = ("req", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-batch")
-    openssl(*new, "-x509", "-subj", "/CN=Our own authority", "-keyout", "ca.key", "-out", "ca.pem")
-    openssl(*new, "-subj", f"/CN={address}", "-keyout", "peer.key", "-out", "peer.csr")
-    (folder / "san").write_text(f"subjectAltName=IP:{address}\n")
-    sign = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "san", "-days", "2")
-    openssl("x509", "-req", "-in", "peer.csr", *sign, "-out", "peer.crt")
-    peer = folder / "peer.pem"
-    peer.write_text((folder / "peer.crt").read_text() + (folder / "peer.key").read_text())
-    return folder / "ca.pem", peer
 
 
 @pytest.fixture(scope="module")

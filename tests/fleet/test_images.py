@@ -18,6 +18,7 @@ import pytest
 
 from tests import playbook_run
 from tests.doubles import token_registry
+from tests.doubles.authority import certificates
 from tests.doubles.token_registry import Running, Trouble
 from tests.fleet.conftest import COLLECTIONS, Ground, docker
 from tests.fleet.image_bench import Bench, image, made, save
@@ -118,6 +119,15 @@ def half_way(shop: Shop, size: int) -> Iterator[None]:
         held.go.set()
 
 
+@pytest.fixture(scope="module")
+def sealed(servers: Fleet, folder: Path) -> Iterator[tuple[str, str]]:
+    """The fleet's registry behind TLS, with a certificate of an authority that no server knows; and that authority."""
+    gateway = str(servers.subnet[1])
+    authority, certificate = certificates(folder, gateway)
+    with token_registry.running(servers.registry_address, host="0.0.0.0", certificate=certificate) as found:
+        yield found.address(gateway), authority.read_text()
+
+
 @pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -176,6 +186,30 @@ def test_a_login_opens_the_door_and_stays_nowhere(bench: Bench, shop: Shop, engi
     left = "grep -rIl -e derived-key -e ZGVyaXZlZC1rZXk /run /etc /root /var/lib/ascend-fleet"
     assert bench.node.exec("sh", "-c", left, check=False).out.split() == []
     assert bench.node.exec("sh", "-c", "ls -d /run/ascend-fleet-hosts-*", check=False).rc != 0
+
+
+def test_a_registry_of_a_private_authority_is_trusted_by_name_and_no_further(
+    bench: Bench, shop: Shop, engine: str, sealed: tuple[str, str]
+) -> None:
+    shop.push("sealed", "sealed")
+    address, authority = sealed
+    path = f"/etc/docker/certs.d/{address}/ca.crt"
+    row: dict[str, Any] = shop.row(address=address, insecure=False)
+    wanted = [image(f"{address}/sealed:1")]
+    [refused] = bench.call(bench.document(wanted, [row], engine=engine, retries=0))["findings"]
+    assert "certificate" in refused["message"]
+    assert bench.every_name(engine) == set()
+    trusted = bench.document(
+        wanted, [{**row, "ca": {"path": path, "source": "/ca.pem", "sha256": "0" * 64}}], engine=engine
+    )
+    try:
+        brought = bench.call(trusted, files={path: authority})
+        assert brought["images"][0]["state"] == "present", brought
+        assert bench.names(engine) == {f"{address}/sealed:1"}
+        assert bench.call(trusted, files={path: authority})["changed"] is False
+        assert bench.node.exec("curl", "--silent", f"https://{address}/v2/", check=False).rc == 60
+    finally:
+        bench.node.exec("rm", "-rf", f"/etc/docker/certs.d/{address}")
 
 
 # Docker itself tries five times with the old token and pauses in between: more than a minute.
