@@ -90,8 +90,11 @@ def document(system: System, given: Json, image_of: Image) -> tuple[Json, list[J
         if version is None:
             findings += [finding("rollback-nothing", stays, service=service["name"])]
             continue
-        reference, to_bring = _image(version, image_of)
         former = version["service"]
+        reference, to_bring = _image(version, image_of)
+        if reference is None:
+            findings += [_gone(service["name"], former["container"]["image"])]
+            continue
         now = {"state": service["state"], "on_change": "recreate", "predicted_cards": None}
         services.append(dict(former, container=dict(former["container"], image=reference), **now))
         wanted_images += [dict(to_bring, services=[service["name"]])] if to_bring else []
@@ -115,14 +118,23 @@ def _way_back(service: Json, record: Json) -> tuple[Json | None, str]:
     return previous, ""
 
 
-def _image(version: Json, image_of: Image) -> tuple[str, Json | None]:
-    """The image under a name that means its content, and how it comes when it is gone."""
+def _gone(name: str, image: str) -> Json:
+    message = (
+        f"Service {name} cannot go back: its image {image} of then is not on the node any more, and in no registry."
+    )
+    return finding("image-missing", message, service=name, key="image", value=image)
+
+
+def _image(version: Json, image_of: Image) -> tuple[str | None, Json | None]:
+    """The image under a name that means its content, and how it comes when it is gone; no name where it cannot come."""
     reference: str = version["service"]["container"]["image"]
     identity, content = version["image"]["id"], version["image"]["digest"]
     if (image_of(reference) or {}).get("Id") == identity:
         return reference, None
-    if content is None or image_of(identity):
+    if image_of(identity):
         return identity, None
+    if content is None:
+        return None, None
     row = {"reference": reference, "digest": content, "archive": None, "check": "missing", "needs": None}
     return reference, row
 
