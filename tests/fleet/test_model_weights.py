@@ -207,6 +207,20 @@ def test_directories_of_the_controller_go_over_once_and_continue(weights: Weight
 
 
 @pytest.mark.exhaustive
+def test_the_next_server_is_sent_what_one_that_died_was_being_sent(weights: Weights, tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for path, body in FILES.items():
+        (folder / path).write_bytes(body)
+    run = weights.begin(model_weights_models=[{"source": f"controller:{folder}"}], model_weights_patience=5)
+    first = weights.node("n1")
+    until("the beginning of the copy", lambda: worker(first) is not None)
+    first.exec("kill", "-9", str(worker(first)))
+    assert run.ended().rc != 0
+    assert all(content(weights.node(name), f"{WORK}/models/mine") == digests(weights.hub) for name in ("n2", "n3"))
+
+
+@pytest.mark.exhaustive
 def test_a_gated_model_is_refused_in_one_sentence_and_nothing_is_left(weights: Weights) -> None:
     weights.hub.faults.gated = True
     entry = weights.service("web", port=8080, model={"source": f"huggingface:{REPO}"})
