@@ -289,16 +289,31 @@ def _cards(spec: Spec, facts: NodeFacts, own: set[str], release: set[str]) -> tu
         if card in spec["npus"]:
             holders.setdefault(holder, []).append(card)
     freed, problems = [], []
-    foreign = {other.name for other in facts.neighbours if other.service is None}
+    services = {other.name: other.service for other in facts.neighbours}
+    foreign = {name for name, service in services.items() if service is None}
     for holder, cards in sorted(holders.items()):
         listed = ", ".join(f"/dev/davinci{card}" for card in cards)
         if holder in release and holder in foreign:
             reason = f"it holds {listed} for {spec['name']}"
             freed.append(action("services", "release", holder, reason, "running", "stopped", interrupts=True))
             continue
-        kind = "the foreign container" if holder in foreign else "the service"
-        problems.append(_against(spec, "card-held", "npus", cards, f"{listed} is held by {kind} {holder}"))
+        held = f"Container {spec['name']}: {listed} {'is' if len(cards) == 1 else 'are'} held by"
+        kind, remedy = _holder(holder, services[holder])
+        found = finding("card-held", f"{held} {kind} {holder}.", remedy, service=spec["name"], key="npus", value=cards)
+        problems.append(found)
     return freed, problems
+
+
+def _holder(name: str, service: str | None) -> tuple[str, str | None]:
+    """What a container is that holds cards, and what frees them."""
+    if service is None:
+        return "the foreign container", None
+    if name in (service, service + OLD, service + OLD_IDLE):
+        return "the service", "Ask for other cards, or remove that service (state: absent; fleet_prune: remove)."
+    return (
+        f"the container of service {service}, renamed to",
+        f"Rename it back (docker rename {name} {service}), or remove it by hand.",
+    )
 
 
 def _ports(spec: Spec, facts: NodeFacts, gone: set[str]) -> list[Finding]:

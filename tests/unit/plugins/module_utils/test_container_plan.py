@@ -352,6 +352,24 @@ def test_memory_is_summed_over_the_node(options: Any, neighbours: Any, found: li
     assert [(f["check"], f["severity"]) for f in findings] == found
 
 
+@pytest.mark.parametrize(
+    ("holder", "says", "remedy"),
+    [
+        (other("x", cards=[0]), "/dev/davinci0 is held by the foreign container x.", "fleet_release"),
+        (
+            other("x", service="x", cards=[0, 1]),
+            "/dev/davinci0, /dev/davinci1 are held by the service x.",
+            "fleet_prune",
+        ),
+        (other("x", service="web", cards=[0]), "the container of service web, renamed to x.", "docker rename x web"),
+    ],
+)
+def test_what_frees_a_card_depends_on_who_holds_it(holder: Neighbour, says: str, remedy: str) -> None:
+    _actions, (found,) = plan_container(spec_of(npus=[0, 1]), None, IMAGE, facts(neighbours=[holder]))
+    assert says in found["message"]
+    assert remedy in found["remedy"]
+
+
 def test_who_holds_cards() -> None:
     everybody = [
         other("foreign", cards=[0]),
