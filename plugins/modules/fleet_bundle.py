@@ -25,7 +25,8 @@ options:
     default: {}
   data:
     description:
-      - Training and evaluation data to take along, as C(training_dataset_items) of the role P(ascend.fleet.training_dataset#role).
+      - Training and evaluation data to take along, as C(training_dataset_items) of the role
+        P(ascend.fleet.training_dataset#role).
     type: list
     elements: dict
     default: []
