@@ -96,7 +96,7 @@ class Site:
 
     def reaches(self, node, name, address=ADDRESS, port=80):
         """Whether a container opens a connection; the refusal is not mixed up with a container that is gone."""
-        connect = f"echo | docker exec -i {name} busybox nc -w 3 {address} {port} >/dev/null 2>&1; echo reached=$?"
+        connect = f"echo | docker exec -i {name} busybox nc -w 2 {address} {port} >/dev/null 2>&1; echo reached=$?"
         told = self.sh(node, f"docker exec {name} busybox true; set +e; {connect}").out
         return re.search(r"reached=(\d+)", told).group(1) == "0"
 
@@ -235,8 +235,16 @@ def test_a_daemon_json_that_is_broken_is_refused_and_left_alone(ready, either):
         ready.fleet.node(either).put({path: (0o644, good)})
 
 
-def test_after_a_reboot_containers_wait_for_mount_driver_and_block(ready, node):
-    ready.fleet.node(node).reboot()
+@pytest.fixture(scope="module")
+def rebooted(ready):
+    """Both servers after a reboot at the same time."""
+    for back in [node.rebooting() for node in ready.fleet.nodes]:
+        back()
+    return ready
+
+
+def test_after_a_reboot_containers_wait_for_mount_driver_and_block(rebooted, node):
+    ready = rebooted
     ready.sh(node, "timeout 60 sh -c 'until docker exec web busybox true 2>/dev/null; do sleep 0.2; done'")
     started = int(ready.shown(node, "docker", "ExecMainStartTimestampMonotonic"))
     for unit in ("ascend-fleet-metadata-block.service", "ascend-fleet-npu-wait.service"):
