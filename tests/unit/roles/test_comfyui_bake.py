@@ -73,6 +73,14 @@ def test_the_packages_go_with_the_torch_that_is_there(torch, series, numpy):
     assert "requests" in row["add"]
 
 
+@pytest.mark.parametrize(
+    ("torch", "limit"), [("2.1.0", "==2.1.0"), ("2.8.0+cpu", "<2.11"), ("2.11.0", None), ("2.13.0", None), (None, None)]
+)
+def test_torchaudio_is_one_that_names_its_torch_where_there_is_one(torch, limit):
+    row = prepare.choose(ROWS, torch) if torch else {"pins": {}}
+    assert prepare.with_audio(row, torch)["pins"].get("torchaudio") == limit
+
+
 def test_what_the_image_has_comes_first_and_then_what_the_user_limits():
     row = prepare.choose(ROWS, "2.1.0")
     lines = prepare.constraints(row, ["kornia==0.7.3", "numpy<1.26"], {"torch": "2.1.0", "torch_npu": "2.1.0.post8"})

@@ -21,6 +21,8 @@ from typing import Any
 TORCH_LINE = re.compile(r"^torch[ \t]*$", re.MULTILINE)
 # What the vendor builds to go together.
 FAMILY = ("torch", "torch_npu", "torchvision", "torchaudio")
+# The first torchaudio that does not say which torch it was built for; pip would put it beside any.
+SILENT_AUDIO = (2, 11)
 
 
 def installed(names: Iterable[str] = FAMILY) -> dict[str, str]:
@@ -40,6 +42,14 @@ def choose(rows: list[dict[str, Any]], torch: str | None) -> dict[str, Any]:
         if row["torch"] in (series, None) or series is None:
             return row
     return {"torch": None, "version": None, "pins": {}, "add": []}
+
+
+def with_audio(row: dict[str, Any], torch: str | None) -> dict[str, Any]:
+    """The row with a torchaudio that names its torch, where there is one for this torch."""
+    numbers = re.match(r"(\d+)\.(\d+)", torch or "")
+    if not numbers or (int(numbers[1]), int(numbers[2])) >= SILENT_AUDIO:
+        return row
+    return {**row, "pins": {"torchaudio": "<{}.{}".format(*SILENT_AUDIO), **row["pins"]}}
 
 
 def constraints(row: dict[str, Any], own: list[str], there: dict[str, str]) -> list[str]:
@@ -75,6 +85,7 @@ def main() -> None:
     there = installed()
     row = choose(wanted["constraints"], there.get("torch") or wanted["torch"])
     torch = there.get("torch") or wanted["torch"] or row["version"]
+    row = with_audio(row, torch)
     if "--look" not in sys.argv:
         write(wanted["install_dir"], torch, constraints(row, wanted["pins"], there))
     told = {
