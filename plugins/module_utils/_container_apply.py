@@ -48,6 +48,7 @@ Json = Dict[str, Any]
 Action = Dict[str, Any]
 Progress = Callable[[str], None]
 
+BACK = " The container from before is back."
 NEVER = {"RestartPolicy": {"Name": "no"}}
 STOP_TIMEOUT = 120
 
@@ -190,7 +191,7 @@ class _Work:
             return self._conclude(old_name)
         except Exception as error:
             undo = partial(put_back, self.client, self.name, old_name, policy) if moved else None
-            raise self._undone(error, undo) from error
+            raise self._undone(error, undo, BACK) from error
 
     def finish(self, _action: Action) -> ProbeResult | None:
         """Go on where a killed run stopped: with a new container beside the old one."""
@@ -206,7 +207,7 @@ class _Work:
                 self._stop(old_name, old)
             return self._conclude(old_name)
         except Exception as error:
-            raise self._undone(error, lambda: put_back(self.client, self.name, old_name, "always")) from error
+            raise self._undone(error, lambda: put_back(self.client, self.name, old_name, "always"), BACK) from error
 
     def update(self, action: Action) -> ProbeResult | None:
         changes = dict(action["after"])
@@ -300,13 +301,14 @@ class _Work:
             self.waiter.alive()
             raise
 
-    def _undone(self, error: Exception, undo: Callable[[], None] | None) -> FleetError:
+    def _undone(self, error: Exception, undo: Callable[[], None] | None, undone: str = "") -> FleetError:
         """The failure to report, after everything was put back as it was."""
         failure = error if isinstance(error, FleetError) else _unexpected(self.name, error)
         self._say("failed, put everything back as it was")
         try:
             if undo:
                 undo()
+                failure.finding["message"] += undone
         except FleetError as second:
             failure.finding["message"] += f" What was there before could not be put back yet: {second}"
             failure.finding["remedy"] = "Run again once the engine answers: the run first mends what was left."

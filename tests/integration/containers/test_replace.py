@@ -105,6 +105,7 @@ def test_what_fails_after_the_old_one_was_stopped_brings_it_back(
     outcome = subject.refused(**bad)
 
     assert outcome.checks == [check]
+    assert "The container from before is back." in outcome["msg"]
     assert subject.all_names == [subject.name]
     assert subject.id == before
     assert subject.running
