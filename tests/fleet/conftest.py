@@ -33,7 +33,7 @@ def until(what: str, holds: Callable[[], Any], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, f"{what}: did not happen within {seconds} s"
-        time.sleep(0.2)
+        time.sleep(0.1)
 
 
 class Background:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import struct
@@ -188,8 +189,10 @@ def run_in(container: Container, *command: str) -> Ran:
         reply.raise_for_status()
     except requests.HTTPError as error:
         create_api_error_from_http_exception(error)
-    status = api.exec_inspect(begun)["ExitCode"]
     # Nobody knows what came of it where the container went down under it.
+    status = None
+    with contextlib.suppress(NotFound):
+        status = api.exec_inspect(begun)["ExitCode"]
     return Ran(-1 if status is None else int(status), _said(reply.content).decode(errors="replace"))
 
 
