@@ -573,8 +573,12 @@ class FleetError(Exception):
 
 def unwritable(error: Exception) -> FleetError | None:
     """What an error of a file system means to people; None for any other error."""
-    if not isinstance(error, OSError) or error.errno not in _FULL_OR_CLOSED or not error.filename:
+    if not isinstance(error, OSError) or error.errno not in _FULL_OR_CLOSED:
         return None
+    if not error.filename:
+        # Writing to a file that is open names none; what may not be done then may be anything.
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return FleetError("node-files", f"A file cannot be written: {error.strerror}.") if full else None
     folder, name = os.path.split(str(error.filename))
     path = folder if name.startswith(".ascend-fleet-") else error.filename
     return FleetError("node-files", f"{path} cannot be written: {error.strerror}.", value=path)

@@ -76,8 +76,12 @@ class Lock:
         """Write down who holds the lock, for whoever meets it."""
         if self._fd is None:
             raise AssertionError("signed without being held")
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, json.dumps(run).encode(), 0)
+        try:
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, json.dumps(run).encode(), 0)
+        except OSError as error:
+            error.filename = self._name
+            raise
 
     def holder(self) -> dict[str, str]:
         """Who signed the lock last; meaningful while it is held."""

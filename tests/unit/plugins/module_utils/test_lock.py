@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ import pytest
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _lock
 from ansible_collections.ascend.fleet.plugins.module_utils._document import LEASE_FILE, STATE_DIR
-from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, answered
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
 
@@ -66,6 +67,18 @@ def test_a_lock_that_cannot_be_opened_is_a_failure_with_a_remedy(system):
     with pytest.raises(FleetError, match="cannot be opened") as caught:
         _lock.Lock(system).try_acquire()
     assert "become: true" in caught.value.told()
+
+
+def test_a_full_file_system_is_told_with_the_lock(system, monkeypatch):
+    def full(*_arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    lock = _lock.Lock(system)
+    assert lock.try_acquire()
+    monkeypatch.setattr(os, "pwrite", full)
+    result = answered(lambda: lock.sign({"id": "r1"}))
+    assert result["findings"][0]["check"] == "node-files"
+    assert f"{_lock.LOCK_FILE} cannot be written: No space left on device." in result["msg"]
 
 
 @pytest.mark.parametrize(
