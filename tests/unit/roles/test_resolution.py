@@ -96,9 +96,8 @@ def test_both_sets_still_resolve_on_the_servers_of_the_guide(tmp_path: Path) -> 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("asked", [comfyui(), diffusers()], ids=["comfyui", "diffusers"])
-@pytest.mark.parametrize(("python", "machine"), [("3.10", "aarch64"), ("3.10", "x86_64"), ("3.11", "x86_64")])
-def test_each_set_still_resolves(tmp_path: Path, asked: Asked, python: str, machine: str) -> None:
-    found = resolved(tmp_path, asked, python, machine)
+def test_each_set_still_resolves_where_it_was_run(tmp_path: Path, asked: Asked) -> None:
+    found = resolved(tmp_path, asked, "3.11", "x86_64")
     assert {name: found[name] for name in PINNED} == PINNED
 
 
