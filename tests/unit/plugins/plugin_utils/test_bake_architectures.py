@@ -63,7 +63,8 @@ def looked_at(folder: Path, bake: dict[str, Any], has: dict[str, set[str]]) -> d
     hostvars = {}
     for server in FLEET:
         engine: Any = Engine(server.architecture, has.get(server.name, set()))
-        scope = BakeScope(System(str(folder)), [bake], engine, lambda: None, {"run": {"id": "x"}})  # type: ignore[arg-type, return-value]
+        no_registry: Any = None
+        scope = BakeScope(System(str(folder)), [bake], engine, no_registry, {"run": {"id": "x"}})
         scope.look(server.soc, True)
         hostvars[server.name] = {"__fleet_bakes_seen": {"bakes": scope.lines(), "plan": scope.plan(None, None)}}
     return hostvars
