@@ -231,7 +231,8 @@ def test_without_a_registry_the_image_travels_by_way_of_the_controller_where_it_
     assert alone.rc == 0, alone.out
     assert "Bring the archive to the controller" not in alone.out, "nobody else needs it"
 
-    done = bakery.deploy(bakery.page("three"), "--limit", "n1,n2", **networked)
+    # By a user with sudo, who has to be able to fetch the archive.
+    done = bakery.deploy(bakery.page("three"), "--limit", "n1,n2", "-e", "ansible_user=ops", **networked)
     assert done.rc == 0, done.out
     n1, n2 = bakery.node("n1"), bakery.node("n2")
     assert [answer(node, 8000) for node in (n1, n2)] == ["three"] * 2
