@@ -144,6 +144,9 @@ class _Reader:
         self.stray = []
 
     def _border(self, line: str) -> None:
+        if self.closed and "=" not in line:
+            # Between two tables nothing is interrupted; a warning may stand there.
+            self.stray = [text for text in self.stray if "|" in text]
         self._inside()
         self._drop_pending()
         self.last = line

@@ -123,6 +123,7 @@ def test_every_layout_is_read(layout: str) -> None:
         pytest.param(lambda text: text.replace("| npu-smi", "npu-smi"), id="title without bar"),
         pytest.param(lambda text: re.sub(r"(?<=-)\+(?=-)", "|", text), id="bars in borders"),
         pytest.param(lambda text: text.replace("+\n+", "+\n\n+"), id="blank line between tables"),
+        pytest.param(lambda text: text.replace("+\n+", "+\n[WARNING] x\n+"), id="warning between tables"),
         pytest.param(lambda text: "\ufeff" + text, id="byte order mark"),
         pytest.param(lambda text: re.sub(r"OK|\d+\.\d+", "\x1b[1;32m\\g<0>\x1b[0m", text) + "\x1b[0m", id="colours"),
     ],
@@ -246,6 +247,13 @@ def test_no_border_below_a_chip_may_be_missing(layout: str) -> None:
     assert below_chips
     for number in below_chips:
         assert kinds(without_line(text_of(layout), number)) & {CUT, MISSING}
+
+
+@pytest.mark.parametrize("layout", EVERY)
+def test_a_text_in_place_of_an_npu_is_damage(layout: str) -> None:
+    parts = re.split(r"(?m)^(\+=.*\n)", text_of(layout))
+    parts[2] = "dcmi failed\n"
+    assert DAMAGED in kinds("".join(parts))
 
 
 def test_rows_left_out_are_a_cut() -> None:
