@@ -192,15 +192,9 @@ class Maker:
         try:
             self._gather(need, bake, work)
         except _bundle_python.UnknownPythonError as error:
-            message, remedy = (
-                f"{_bundle.told(need)} cannot be gathered: {error}.",
-                "Give a folder of wheels in pip.wheels.",
-            )
-            raise FleetError("bundle-incomplete", message, remedy) from None
+            raise _not_gathered(need, f"{error}.", "Give a folder of wheels in pip.wheels.") from None
         except FleetError as error:
-            told = error.finding
-            message = f"{_bundle.told(need)} cannot be gathered: {told['message']}"
-            raise FleetError("bundle-incomplete", message, told["remedy"]) from None
+            raise _not_gathered(need, error.finding["message"], error.finding["remedy"]) from None
         self.received += sum(one.stat().st_size for one in work.iterdir() if one.name not in before)
         self._publish(work, target)
         return {**row, "sha256": digest([[one.name, _hashing.sha256_of(str(one))] for one in sorted(target.iterdir())])}
@@ -355,6 +349,10 @@ class Maker:
         self.received += count
         if self.received // TOLD_EVERY > before:
             self.around.tell(f"{human(self.received)} received")
+
+
+def _not_gathered(need: Json, why: str, remedy: str) -> FleetError:
+    return FleetError("bundle-incomplete", f"{_bundle.told(need)} cannot be gathered: {why}", remedy)
 
 
 def _names(folder: Path) -> set[str]:
