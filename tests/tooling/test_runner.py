@@ -97,12 +97,13 @@ def test_what_is_told_of_failures_stays_short(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(
         "import pytest\n@pytest.mark.parametrize('n', range(9))\ndef test_bad(n): assert 0, 'long\\n' * 500\n"
     )
-    _, lines = run(
+    returncode, lines = run(
         tmp_path,
         f"runner.STEPS = [Step('p', 'here', 'tests', ('python', '-m', 'pytest', '-q', {str(tmp_path)!r},"
         f" '-c', '/dev/null', '--rootdir', {str(tmp_path)!r}), venv=VENV, pytest=True),"
         " python('words', 'raise SystemExit(\"the cause of it\")')]",
     )
+    assert (returncode, lines[-1]) == (1, "0 passed, 10 failed, 0 skipped")
     end = lines[lines.index(f"{'=' * 30} failures {'=' * 29}") : lines.index(f"{'=' * 30} summary {'=' * 30}")]
     assert sum("test_it.py::test_bad" in line for line in end if line.startswith("---")) == 9
     assert len(end) <= 65
