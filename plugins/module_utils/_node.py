@@ -125,6 +125,8 @@ class Node:
             actions = actions + [act for one in work for act in one.actions]
             findings = _node_checks.told_once(findings + problems + against)
         lines = [_node_services.status(one, containers) for one in placed]
+        if unseen:
+            lines = [dict(line, state="unknown") for line in lines]
         jobs = None
         if "jobs" in self.scope:
             leaving = {one.spec["name"] for one in work if one.state == "absent"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _node
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import action
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 from tests.unit.plugins.module_utils.node_documents import document, service
 
@@ -38,3 +39,12 @@ def test_only_a_node_that_never_had_an_engine_has_nothing_to_remove(tmp_path, ac
     plan = node(tmp_path, action, "services").plan()
     assert [item["check"] for item in plan.findings] == checks
     assert plan.actions == []
+
+
+@pytest.mark.parametrize(("installed", "state"), [(True, "unknown"), (False, "absent")])
+def test_a_stopped_engine_hides_what_runs(tmp_path, monkeypatch, installed, state):
+    start = action("host", "enable_service", "docker.service", "it must run", None, None)
+    one = node(tmp_path, "observe", "host", "services")
+    seen = {"engine": {"installed": installed}, "metadata_block": {"managed": False}}
+    monkeypatch.setattr(one, "_plan_host", lambda: ([start], [], seen))
+    assert [line["state"] for line in one.plan().services] == [state]
