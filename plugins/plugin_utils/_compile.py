@@ -250,7 +250,8 @@ class _Compiler:
         eligible = self._eligible_hosts(host, entry)
         if replicas > len(eligible):
             hint = f"Lower it to {len(eligible)}, or give more nodes the entry."
-            flaw = Flaw("replicas", replicas, f"is more than the {len(eligible)} nodes that may run it", hint)
+            nodes = "1 node" if len(eligible) == 1 else f"{len(eligible)} nodes"
+            flaw = Flaw("replicas", replicas, f"is more than the {nodes} that may run it", hint)
             self._complain(host, [flaw], entry.place)
             return False
         return host in eligible[:replicas]

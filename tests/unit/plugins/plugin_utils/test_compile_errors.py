@@ -88,7 +88,7 @@ WEB_CASES: list[tuple[str, dict[str, Any], tuple[str, str, str, str]]] = [
         {"instances": 3, "port": 65534},
         ("port", "65534", "leaves no room for 3 instances", "lower port"),
     ),
-    ("replicas", {"replicas": 2}, ("replicas", "2", "is more than the 1 nodes", "Lower it to 1")),
+    ("replicas", {"replicas": 2}, ("replicas", "2", "is more than the 1 node that", "Lower it to 1")),
     ("replicas-none", {"replicas": 0}, ("replicas", "0", "is out of range", "from 1 upwards")),
     ("nodes-unknown", {"nodes": "nowhere"}, ("nodes", "nowhere", "matches no host", "a group, a host")),
     ("nodes-no-pattern", {"nodes": "~("}, ("nodes", "~(", "is no host pattern", "as after hosts:")),
