@@ -17,25 +17,29 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import finding
 from ansible_collections.ascend.fleet.plugins.plugin_utils import _registry_logins
 from ansible_collections.ascend.fleet.plugins.plugin_utils._lease_owner import dead_holder
+from ansible_collections.ascend.fleet.plugins.plugin_utils._packing import collector_paused
 from ansible_collections.ascend.fleet.plugins.plugin_utils._records import write_record
 from ansible_collections.ascend.fleet.plugins.plugin_utils._secret_files import read_secret
 
 MODULE = "ascend.fleet.fleet_node"
 # The same without the code that changes a node: it is packed, sent and loaded in a fraction of the time.
 OBSERVING = "ascend.fleet.fleet_node_observe"
+PROBING = "ascend.fleet.fleet_node_probe"
 POLL_SECONDS = 10
 RECONNECT_SECONDS = 120
 RECONNECT_PAUSE = 2
 OF_CHANGES = ("action", "step", "earlier", "bake", "wait", "work", "take_over")
 CHANGING = ("apply", "remove")
 POLL = "poll"
+PROBE = "probe"
+OF_PROBES = ("document", "rollback", "secrets")
 # What the node needs to know of a run.
 RUN_KEYS = ("id", "owner", "lease_seconds")
 # What a shell answers when the interpreter is not there or cannot be run.
 NO_INTERPRETER = (126, 127)
 # A login that a command makes anew may expire while others wait for their turn.
 LOGINS_AT_MOST = 3
-SCOPES_WITH_SECRETS = {"services", "jobs", "probes"}
+SCOPES_WITH_SECRETS = {"services", "jobs"}
 HIDDEN = ("plan", "services", "node", "diff", "findings", "done")
 DEFAULT_SCOPE = ("host", "images", "services")
 
@@ -67,7 +71,7 @@ class ActionModule(ActionBase):
         return result
 
     def _registries(self, args: dict[str, Any]) -> list[dict[str, Any]]:
-        if not {"images", "bakes"} & set(args.get("scope") or DEFAULT_SCOPE):
+        if args.get("action") == PROBE or not {"images", "bakes"} & set(args.get("scope") or DEFAULT_SCOPE):
             return []
         found: list[dict[str, Any]] = (args.get("document") or {}).get("artefacts", {}).get("registries") or []
         return found
@@ -118,10 +122,9 @@ class ActionModule(ActionBase):
     def _module(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         if args.get("run"):
             args = {**args, "run": {key: args["run"][key] for key in RUN_KEYS if key in args["run"]}}
-        name = MODULE
-        if args.get("action", "observe") == "observe" and not args.get("bake"):
-            name, args = OBSERVING, {key: value for key, value in args.items() if key not in OF_CHANGES}
-        result: dict[str, Any] = self._execute_module(module_name=name, module_args=args, task_vars=task_vars)
+        name, args = _module_for(args)
+        with collector_paused():
+            result: dict[str, Any] = self._execute_module(module_name=name, module_args=args, task_vars=task_vars)
         if result.get("failed") and not result.get("findings") and result.get("rc") in NO_INTERPRETER:
             result["findings"] = [finding("python-missing", f"No usable Python on the node: {result.get('msg')}")]
         return result
@@ -131,6 +134,16 @@ class ActionModule(ActionBase):
         step = args.get("step")
         if run.get("report_dir") and step and "pending" not in result:
             write_record(run["report_dir"], run["id"], step, host, result)
+
+
+def _module_for(args: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The least that can do it, with the options that it knows."""
+    action = args.get("action", "observe")
+    if action == PROBE:
+        return PROBING, {key: value for key, value in args.items() if key in OF_PROBES}
+    if action == "observe" and not args.get("bake"):
+        return OBSERVING, {key: value for key, value in args.items() if key not in OF_CHANGES}
+    return MODULE, args
 
 
 def _secrets(document: dict[str, Any]) -> dict[str, str]:

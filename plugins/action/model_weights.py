@@ -19,6 +19,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils._weights_terms import
 from ansible_collections.ascend.fleet.plugins.plugin_utils import _weights_upload
 from ansible_collections.ascend.fleet.plugins.plugin_utils._lease_owner import dead_holder
 from ansible_collections.ascend.fleet.plugins.plugin_utils._models import name_of
+from ansible_collections.ascend.fleet.plugins.plugin_utils._packing import collector_paused
 from ansible_collections.ascend.fleet.plugins.plugin_utils._secret_files import read_secret
 
 MODULE = "ascend.fleet.model_weights"
@@ -141,7 +142,10 @@ class ActionModule(ActionBase):
         deadline = time.monotonic() + RECONNECT_SECONDS
         while True:
             try:
-                result: dict[str, Any] = self._execute_module(module_name=MODULE, module_args=args, task_vars=task_vars)
+                with collector_paused():
+                    result: dict[str, Any] = self._execute_module(
+                        module_name=MODULE, module_args=args, task_vars=task_vars
+                    )
             except AnsibleConnectionFailure:
                 if time.monotonic() > deadline:
                     raise

@@ -14,15 +14,14 @@ options:
   scope:
     description:
       - The parts that the call is about, of V(host), V(mounts), V(images), V(packages), V(bakes), V(models),
-        V(services), V(jobs) and V(probes).
+        V(services) and V(jobs).
       - V(packages) are parts of the vendor's package, unpacked as by M(ascend.fleet.ascendcloud_package).
       - V(models) is observed and planned only; the role P(ascend.fleet.model_weights#role) brings what is missing.
       - V(mounts) is the part of V(host) that is about shared storage, for use alone.
       - V(jobs) are the jobs that are not done yet; as many run at a time as there are cards for.
-      - V(probes) asks every service for its answer; it changes nothing.
     type: list
     elements: str
-    choices: [host, mounts, images, packages, bakes, models, services, jobs, probes]
+    choices: [host, mounts, images, packages, bakes, models, services, jobs]
     default: [host, images, packages, bakes, models, services, jobs]
   interrupting:
     description:

@@ -69,11 +69,15 @@ class NodeFacts(NamedTuple):
 
 
 def observe(
-    reader: EngineReader, system: System, specs: Iterable[Spec], inspected: dict[str, Json] | None = None
+    reader: EngineReader,
+    system: System,
+    specs: Iterable[Spec],
+    inspected: dict[str, Json] | None = None,
+    info: Json | None = None,
 ) -> NodeFacts:
-    """Everything the plans of these specs need; ``inspected`` spares reading the containers once more."""
+    """Everything the plans of these specs need; ``inspected`` and ``info`` spare asking the engine once more."""
     specs = list(specs)
-    info = reader.info()
+    info = info or reader.info()
     inspected = read_containers(reader) if inspected is None else inspected
     sources = {mount["source"] for spec in specs for mount in spec["mounts"] if mount["type"] == "bind"}
     sources |= {device["host"] for spec in specs for device in spec["devices"]}

@@ -597,5 +597,11 @@ def answered(call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         return _failure(told)
 
 
+def failed(result: dict[str, Any], errors: list[dict[str, Any]]) -> dict[str, Any]:
+    """The result of a module with what stands against it as its message."""
+    text = " ".join(f"{item['message']} {item['remedy']}" for item in errors)
+    return dict(result, failed=True, msg=text)
+
+
 def _failure(error: FleetError) -> dict[str, Any]:
     return {"failed": True, "changed": False, "msg": error.told(), "findings": [error.finding]}

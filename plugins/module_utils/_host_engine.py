@@ -46,6 +46,7 @@ def observe(system: System, host: dict[str, Any], reader: EngineReader, units: A
         "active": unit.get("ActiveState") == "active",
         "invocation": unit.get("InvocationID") or None,
         "answers": info is not None,
+        "info": info,
         "version": (info or {}).get("ServerVersion"),
         "cgroup_driver": (info or {}).get("CgroupDriver"),
         "live_restore": bool((info or {}).get("LiveRestoreEnabled")),

@@ -18,10 +18,10 @@ from ansible_collections.ascend.fleet.plugins.module_utils import (
     _node_models,
     _node_npus,
     _node_packages,
-    _node_probe,
     _node_rollback,
     _node_secrets,
     _node_services,
+    _node_status,
     _node_storage,
     _reach,
 )
@@ -87,13 +87,14 @@ class Node:
             # Any look at what lies there would hang.
             return NodePlan([], dead, [], [], [], {"npu": None, "engine": None})
         pairs = self.document["reach"] if self.observing and "host" in self.scope else []
-        with ThreadPoolExecutor(max_workers=3) as pool:
-            # npu-smi and the peers take their time elsewhere; host and engine are read meanwhile.
+        with ThreadPoolExecutor(max_workers=4) as pool:
+            # npu-smi, peers, programs of the host, engine and registries each take their time elsewhere.
             npus = self._npus or pool.submit(_node_npus.read, self.system, self.document, self.scope)
             reach = pool.submit(_reach.check, pairs)
-            actions, findings, host = self._plan_host()
+            of_host = pool.submit(self._plan_host)
             containers, unavailable = self._containers()
             images = pool.submit(self.images.look, unavailable is None) if "images" in self.scope else None
+            actions, findings, host = of_host.result()
             npu = npus.result()
             findings = findings + self.staying + reach.result() + _node_npus.findings(npu, self.document)
         node = {"npu": _node_npus.summary(npu), "engine": _engine(host)}
@@ -121,10 +122,10 @@ class Node:
         work: list[Work] = []
         if "services" in self.scope:
             placed, problems = self._place(npu, containers, host)
-            work, against = self._plan_services(placed, containers, npu, actions, coming, unseen)
+            work, against = self._plan_services(placed, containers, npu, host, actions, coming, unseen)
             actions = actions + [act for one in work for act in one.actions]
             findings = _node_checks.told_once(findings + problems + against)
-        lines = [_node_services.status(one, containers) for one in placed]
+        lines = [_status(one, containers) for one in placed]
         if unseen:
             lines = [dict(line, state="unknown") for line in lines]
         jobs = None
@@ -138,14 +139,8 @@ class Node:
             lines += [_node_jobs.status(one) for one in jobs.seen]
         return NodePlan(actions, findings, lines, placed, work, node, jobs, about_images.lines, self.bakes.lines())
 
-    def probe(self) -> tuple[list[Json], list[Json]]:
-        """Every service's state and answer; nothing but the engine and the services are asked."""
-        containers = _container_facts.read_containers(self.reader)
-        placed = [Placed(service, None, []) for service in self.document["services"]]
-        return _node_probe.run(self.reader, placed, containers, self.read_secret)
-
     def read_secret(self, identity: str) -> str:
-        return self.secrets.get(identity) or self.system.read(_node_secrets.path_of(identity)) or ""
+        return _node_secrets.content(self.system, identity, self.secrets)
 
     def _plan_host(self) -> tuple[list[Json], list[Json], Json]:
         if self.scope == {"mounts"}:
@@ -204,6 +199,7 @@ class Node:
         placed: list[Placed],
         containers: dict[str, Json],
         npu: Json | None,
+        host: Json,
         earlier: list[Json],
         engine_coming: str | None,
         unseen: str | None,
@@ -216,7 +212,8 @@ class Node:
             return [_work(one, actions) for one, actions in coming], findings
         staged = {act["target"] for act in earlier if act["scope"] in ("images", "bakes")}
         specs = [one.spec for one in placed if one.spec is not None]
-        facts = _container_facts.observe(self.reader, self.system, specs, containers)
+        told = (host.get("engine") or {}).get("info")
+        facts = _container_facts.observe(self.reader, self.system, specs, containers, told)
         facts = facts._replace(
             paths=dict(facts.paths, **self._paths_to_come(earlier)), defaults=self._defaults_to_come(facts.defaults)
         )
@@ -316,6 +313,10 @@ def _with_login(host: Json, urls: Json | None) -> Json:
 
 def _work(one: Placed, actions: list[Json]) -> Work:
     return Work(one.spec or {}, one.service["state"], one.service["probe"], actions)
+
+
+def _status(one: Placed, containers: dict[str, Json]) -> Json:
+    return _node_status.status(one.service, containers.get(one.service["name"]), one.cards)
 
 
 def _brings_engine(actions: list[Json]) -> bool:

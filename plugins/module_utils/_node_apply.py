@@ -29,6 +29,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils._container_spec impor
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_sdk import EngineClient
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import EngineUnavailable
 from ansible_collections.ascend.fleet.plugins.module_utils._node import Node, NodePlan
+from ansible_collections.ascend.fleet.plugins.module_utils._node_status import status
 from ansible_collections.ascend.fleet.plugins.module_utils._probe import ProbeResult
 
 Json = Dict[str, Any]
@@ -162,6 +163,6 @@ def _secret(node: Node, act: Json) -> bool:
 
 
 def _line(one: _node_services.Placed, containers: dict[str, Json], results: dict[str, ProbeResult]) -> Json:
-    line = _node_services.status(one, containers)
+    line = status(one.service, containers.get(one.service["name"]), one.cards)
     result = results.get(line["name"])
     return line if result is None else _node_probe.proven(line, one.service, result)

@@ -12,7 +12,9 @@ from ansible_collections.ascend.fleet.plugins.module_utils import _lock, _node_a
 from ansible_collections.ascend.fleet.plugins.module_utils._document import STATUS_DIR, digest
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, answered, unwritable
 from ansible_collections.ascend.fleet.plugins.module_utils._node import Node, NodePlan
-from ansible_collections.ascend.fleet.plugins.module_utils._node_observe import check_schema, observe
+from ansible_collections.ascend.fleet.plugins.module_utils._node_observe import observe
+from ansible_collections.ascend.fleet.plugins.module_utils._node_options import check_schema
+from ansible_collections.ascend.fleet.plugins.module_utils._node_probe import answers
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
 Json = Dict[str, Any]
@@ -135,4 +137,11 @@ def _release(system: System, params: Json, check_mode: bool) -> Json:
     return {"changed": False, "released": released, "findings": []}
 
 
-_ACTIONS = {"observe": observe, "apply": _apply, "remove": _apply, "poll": _poll, "release": _release}
+_ACTIONS = {
+    "observe": observe,
+    "probe": answers,
+    "apply": _apply,
+    "remove": _apply,
+    "poll": _poll,
+    "release": _release,
+}

@@ -9,9 +9,9 @@ from concurrent.futures import Future
 from typing import Any, Dict
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _node_report
-from ansible_collections.ascend.fleet.plugins.module_utils._document import SCHEMA
-from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, answered
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import answered
 from ansible_collections.ascend.fleet.plugins.module_utils._node import Node
+from ansible_collections.ascend.fleet.plugins.module_utils._node_options import check_schema
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
 Json = Dict[str, Any]
@@ -25,19 +25,5 @@ def handle(params: Json, npus: Future[Json | None]) -> Json:
     return answered(call)
 
 
-def check_schema(document: Json | None) -> None:
-    if document and document.get("schema") != SCHEMA:
-        given = document.get("schema")
-        raise FleetError(
-            "document-schema",
-            f"The document of the node has schema {given}, and only schema {SCHEMA} is understood.",
-            key="schema",
-            value=given,
-        )
-
-
 def observe(system: System, params: Json, check_mode: bool = True, npus: Future[Json | None] | None = None) -> Json:
-    node = Node(system, params, npus)
-    if "probes" in node.scope:
-        return _node_report.probed(*node.probe())
-    return _node_report.observed(node.plan())
+    return _node_report.observed(Node(system, params, npus).plan())

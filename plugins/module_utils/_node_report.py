@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, Iterable
 
-from ansible_collections.ascend.fleet.plugins.module_utils._findings import ERROR
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import ERROR, failed
 from ansible_collections.ascend.fleet.plugins.module_utils._node import NodePlan
 
 Json = Dict[str, Any]
@@ -15,12 +15,6 @@ Json = Dict[str, Any]
 
 def observed(plan: NodePlan) -> Json:
     return _result(plan, changed=False)
-
-
-def probed(lines: list[Json], findings: list[Json]) -> Json:
-    errors = [item for item in findings if item["severity"] == ERROR]
-    result: Json = {"changed": False, "plan": [], "findings": findings, "services": lines, "node": {}}
-    return _failed(result, errors) if errors else result
 
 
 def planned(plan: NodePlan, earlier: Iterable[str] = ()) -> Json:
@@ -37,8 +31,8 @@ def planned(plan: NodePlan, earlier: Iterable[str] = ()) -> Json:
 
 def applied(plan: NodePlan, lines: list[Json], failures: Iterable[Json] = ()) -> Json:
     result = dict(_result(plan, changed=bool(plan.actions)), services=lines)
-    failed = list(failures)
-    return _failed(dict(result, findings=[*result["findings"], *failed]), failed) if failed else result
+    against = list(failures)
+    return failed(dict(result, findings=[*result["findings"], *against]), against) if against else result
 
 
 def stopped(plan: NodePlan, done: list[Json] | None, failure: Json) -> Json:
@@ -47,16 +41,11 @@ def stopped(plan: NodePlan, done: list[Json] | None, failure: Json) -> Json:
 
 
 def refused(plan: NodePlan, errors: list[Json], changed: bool = False) -> Json:
-    return _failed(_result(plan, changed), errors)
+    return failed(_result(plan, changed), errors)
 
 
 def plan_errors(plan: NodePlan) -> list[Json]:
     return [item for item in plan.findings if item["severity"] == ERROR]
-
-
-def _failed(result: Json, errors: list[Json]) -> Json:
-    text = " ".join(f"{item['message']} {item['remedy']}" for item in errors)
-    return dict(result, failed=True, msg=text)
 
 
 def _result(plan: NodePlan, changed: bool) -> Json:

@@ -23,6 +23,11 @@ def path_of(identity: str) -> str:
     return f"{SECRETS_DIR}/{identity}"
 
 
+def content(system: System, identity: str, secrets: dict[str, str]) -> str:
+    """As the run brings it, else as it lies on the node."""
+    return secrets.get(identity) or system.read(path_of(identity)) or ""
+
+
 def leftovers(system: System, service: str) -> list[Json]:
     """Secrets of a service that goes."""
     folder = f"{SECRETS_DIR}/{service}"

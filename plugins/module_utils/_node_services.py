@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any, Callable, Dict, List, NamedTuple
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _node_secrets, _placement, _soc
@@ -15,7 +14,6 @@ from ansible_collections.ascend.fleet.plugins.module_utils._container_engine imp
     is_fleet,
     is_running,
     service_of,
-    started_at,
 )
 from ansible_collections.ascend.fleet.plugins.module_utils._container_facts import Neighbour, NodeFacts
 from ansible_collections.ascend.fleet.plugins.module_utils._container_spec import Spec, normalise
@@ -163,42 +161,6 @@ def with_neighbour(facts: NodeFacts, one: Placed, actions: list[Json]) -> NodeFa
     )
     others = [other for other in facts.neighbours if other.name != taken.name]
     return facts._replace(neighbours=[*others, taken])
-
-
-def status(one: Placed, containers: dict[str, Json]) -> Json:
-    """One line of the report on a service, as it is now."""
-    service = one.service
-    container = containers.get(service["name"])
-    ports = service["container"]["ports"]
-    return {
-        "name": service["name"],
-        "entry": service["entry"],
-        "kind": service["kind"],
-        "wanted": service["state"],
-        "state": state_of(container),
-        "ready": None,
-        "cards": one.cards if container is None else cards_of(container),
-        # A baked image has its name from the node, which not every step looks up.
-        "image": (container or {}).get("Config", {}).get("Image") or service["container"]["image"],
-        "image_id": None if container is None else container["Image"],
-        "ports": [f"{port['host_ip']}:{port['host_port']}" for port in ports],
-        "answer": None,
-        "seconds": None,
-    }
-
-
-def state_of(container: Json | None) -> str:
-    if container is None:
-        return "absent"
-    if container["State"].get("Restarting"):
-        return "restarting"
-    return "running" if is_running(container) else "stopped"
-
-
-def uptime(container: Json) -> float:
-    """Seconds since the start of a running container."""
-    started = started_at(container)
-    return time.time() - started if started else 0.0
 
 
 def removed(document: Json) -> Json:

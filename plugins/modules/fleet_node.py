@@ -25,18 +25,19 @@ options:
   document:
     description:
       - The node document, schema 1.
-      - Required for O(action=observe), O(action=apply) and O(action=remove).
+      - Required for O(action=observe), O(action=probe), O(action=apply) and O(action=remove).
     type: dict
   action:
     description:
       - V(observe) reads and plans.
+      - V(probe) asks every service of the document for its answer, whatever O(scope) says; it changes nothing.
       - V(apply) carries the plan out.
       - V(remove) removes every service of the document and every other container of the fleet on the node;
         with V(host) in O(scope) also the host settings that this collection made.
       - V(poll) waits for the end of work that an earlier V(apply) left running.
       - V(release) gives the run's lease of the node back.
     type: str
-    choices: [observe, apply, remove, poll, release]
+    choices: [observe, probe, apply, remove, poll, release]
     default: observe
   earlier:
     description:
@@ -209,7 +210,7 @@ def main() -> None:
             "document": {"type": "dict"},
             "action": {
                 "type": "str",
-                "choices": ["observe", "apply", "remove", "poll", "release"],
+                "choices": ["observe", "probe", "apply", "remove", "poll", "release"],
                 "default": "observe",
             },
             "earlier": {
@@ -238,6 +239,7 @@ def main() -> None:
         },
         required_if=[
             ("action", "observe", ["document"]),
+            ("action", "probe", ["document"]),
             ("action", "apply", ["document", "run"]),
             ("action", "remove", ["document", "run"]),
             ("action", "poll", ["work"]),

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, ascend.fleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What observes a node neither holds nor loads what changes it."""
+"""What only looks at a node neither holds nor loads what changes it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[4]
 UTILS = ROOT / "plugins/module_utils"
 PACKAGE = "ansible_collections.ascend.fleet.plugins.module_utils"
 OBSERVING = ROOT / "plugins/modules/fleet_node_observe.py"
+PROBING = ROOT / "plugins/modules/fleet_node_probe.py"
 APPLYING = ROOT / "plugins/modules/fleet_node.py"
 
 
@@ -51,3 +52,9 @@ def test_what_changes_a_node_is_not_sent_to_observe_it(part: str) -> None:
 
 def test_what_is_sent_to_observe_is_part_of_what_applies() -> None:
     assert sent(OBSERVING) < sent(APPLYING)
+
+
+@pytest.mark.parametrize("part", ["_host", "_node", "_node_images", "_npu_facts", "_placement", "_sysctl"])
+def test_what_plans_is_not_sent_to_probe_the_services(part: str) -> None:
+    assert part in sent(OBSERVING)
+    assert part not in sent(PROBING)

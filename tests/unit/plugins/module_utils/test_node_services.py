@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import datetime
-
 import pytest
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _node_images, _node_services
@@ -133,25 +131,6 @@ def test_a_new_secret_restarts_a_container_that_would_go_on_with_the_old_one(act
     assert [act["action"] for act in planned].count("restart") == restarts
 
 
-@pytest.mark.parametrize(
-    ("found", "state"),
-    [
-        (None, "absent"),
-        (container("aa", "aa"), "running"),
-        (container("aa", "aa", running=False), "stopped"),
-        ({"State": {"Running": True, "Restarting": True}}, "restarting"),
-    ],
-)
-def test_the_state_of_a_container_in_one_word(found, state):
-    assert _node_services.state_of(found) == state
-
-
-def test_uptime_is_counted_from_the_start():
-    moment = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=90)
-    started = moment.strftime("%Y-%m-%dT%H:%M:%S.123456789Z")
-    assert 88 < _node_services.uptime(container("aa", started=started)) < 100
-
-
 def test_a_removed_document_wants_nothing():
     gone = _node_services.removed(document(service("aa", 2), service("bb")))
     assert {one["state"] for one in gone["services"]} == {"absent"}
@@ -174,14 +153,3 @@ def test_what_a_stopped_engine_hides_is_not_said_to_be_missing():
     image = {"reference": "web:1", "digest": None, "archive": None, "services": ["chat"]}
     (step,) = _node_images.plan([image], {}, "the engine is started before", "it cannot be seen")
     assert (step["action"], step["reason"]) == ("pull", "it cannot be seen")
-
-
-BAKED, PLACEHOLDER = "registry:5000/ascend-fleet/vllm:amd64-910b-1", "ascend-fleet/vllm:bake-1"
-
-
-@pytest.mark.parametrize(("running", "shown"), [(BAKED, BAKED), (None, PLACEHOLDER)])
-def test_a_service_is_shown_with_the_image_that_it_runs(running, shown):
-    found = container("chat", "chat")
-    found["Config"]["Image"] = running
-    one = _node_services.Placed(service("chat", image=PLACEHOLDER), None, [])
-    assert _node_services.status(one, {"chat": found} if running else {})["image"] == shown
