@@ -312,7 +312,7 @@ def _cpus(value: Any) -> float | None:
         number = float(value or 0)
     except (TypeError, ValueError):
         number = -1.0
-    if number < 0:
+    if not 0 <= number < float("inf"):
         raise OptionError(f"{value!r} is no number of processors", "Write a number such as 4 or 2.5.")
     return round(number, 9) or None
 

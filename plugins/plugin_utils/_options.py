@@ -8,8 +8,10 @@ The table is data (``entry-1.yml``, ``argument_specs.yml``); what a type means i
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import ipaddress
+import math
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping
@@ -211,13 +213,15 @@ def _int(value: Any, _option: Mapping[str, Any]) -> int:
 
 
 def _number(value: Any, _option: Mapping[str, Any]) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return value
-    try:
-        return float(str(value)) if isinstance(value, str) else float("nan")
-    except ValueError:
-        pass
-    raise _WrongError("is not a number", "Write a number.")
+    number = value
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            number = float(value)
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        raise _WrongError("is not a number", "Write a number.")
+    if isinstance(number, float) and not math.isfinite(number):
+        raise _WrongError("is not a finite number", "Write a number.")
+    return number
 
 
 def _bool(value: Any, _option: Mapping[str, Any]) -> bool:

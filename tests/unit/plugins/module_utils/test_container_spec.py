@@ -125,6 +125,8 @@ WRONG: list[tuple[str, Any, str]] = [
     ("shm_size", "x", "shm_size"),
     ("cpus", -1, "cpus"),
     ("cpus", "many", "cpus"),
+    ("cpus", "nan", "cpus"),
+    ("cpus", float("inf"), "cpus"),
     ("env", {"A": True}, "env.A"),
     ("env", {"A": 1.5}, "env.A"),
     ("env", {"A": None}, "env.A"),

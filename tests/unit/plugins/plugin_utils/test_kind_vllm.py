@@ -67,6 +67,12 @@ def test_on_the_cpu(compile_inventory, chat):
     assert service["checks"][0]["gpu_memory_utilization"] is None
 
 
+@pytest.mark.parametrize("share", [0.8, "0.8", " 0.8 "])
+def test_a_number_may_be_text(compile_inventory, chat, share):
+    service = compile_inventory.service(chat(gpu_memory_utilization=share))
+    assert value(service, "--gpu-memory-utilization") == "0.8"
+
+
 def test_options_become_arguments(compile_inventory, chat):
     service = compile_inventory.service(
         chat(
