@@ -321,11 +321,11 @@ def _ports(spec: Spec, facts: NodeFacts, gone: set[str]) -> list[Finding]:
     own = [p for other in facts.neighbours if other.name in gone and other.running for p in other.ports]
     for port in spec["ports"]:
         holder = next(
-            (o.name for o in facts.neighbours if o.name not in gone and o.running and _meets(port, o.ports)), None
+            (o.name for o in facts.neighbours if o.name not in gone and o.running and meets(port, o.ports)), None
         )
         if holder:
             who = f"container {holder}"
-        elif _meets(port, [listener for listener in facts.listeners if not _same_place(listener, own)]):
+        elif meets(port, [listener for listener in facts.listeners if not _same_place(listener, own)]):
             who = "a process of the node"
         else:
             continue
@@ -334,7 +334,7 @@ def _ports(spec: Spec, facts: NodeFacts, gone: set[str]) -> list[Finding]:
     return problems
 
 
-def _meets(port: Json, others: Iterable[Json]) -> bool:
+def meets(port: Json, others: Iterable[Json]) -> bool:
     return any(
         port["host_port"] == other["host_port"]
         and port["protocol"] == other["protocol"]

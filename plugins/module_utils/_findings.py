@@ -500,6 +500,11 @@ CHECKS: dict[str, Check] = {
         "Whoever serves the storage that a node uses answers.",
         "Bring the file server or its network back; a mount that stays dead is freed by 'umount -l' or a reboot.",
     ),
+    "teardown-partial": Check(
+        ERROR,
+        "Host settings are removed together with all services that they serve.",
+        "Leave out fleet_only, or fleet_teardown_host.",
+    ),
     "systemd-missing": Check(
         ERROR,
         "The node is run by systemd.",

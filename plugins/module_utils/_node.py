@@ -26,7 +26,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils import (
     _reach,
 )
 from ansible_collections.ascend.fleet.plugins.module_utils._container_engine import EngineDefaults, is_running
-from ansible_collections.ascend.fleet.plugins.module_utils._container_facts import NodeFacts
+from ansible_collections.ascend.fleet.plugins.module_utils._container_facts import Neighbour, NodeFacts
 from ansible_collections.ascend.fleet.plugins.module_utils._container_plan import plan_container
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import EngineReader, EngineUnavailable
 from ansible_collections.ascend.fleet.plugins.module_utils._node_bakes import BakeScope
@@ -277,14 +277,26 @@ class Node:
         self, placed: list[Placed], containers: dict[str, Json], npu: Json | None, mounting: list[str]
     ) -> list[Json]:
         chips = _node_npus.by_card(npu)
+        going = self._going(containers)
+        freed = {card for other in going for card in other.cards}
+        ports_to_come = any(containers[other.name]["HostConfig"].get("NetworkMode") == "host" for other in going)
         findings = []
         for one in placed:
             if one.service["state"] == "present":
                 current = containers.get(one.service["name"])
                 running = current is not None and is_running(current)
                 service = _node_storage.without_unmounted(one.service, mounting)
-                findings += _node_checks.run(self.system, service, one.cards, chips, running)
+                if ports_to_come:
+                    service = _node_checks.without_ports(service)
+                cards = [card for card in one.cards if card not in freed]
+                findings += _node_checks.run(self.system, service, cards, chips, running)
         return findings
+
+    def _going(self, containers: dict[str, Json]) -> list[Neighbour]:
+        """Running containers that this run removes or stops before it starts another."""
+        neighbours = [_container_facts.neighbour(container) for container in containers.values()]
+        names = _node_services.leaving(self.document, neighbours) | set(self.document["release"])
+        return [other for other in neighbours if other.running and other.name in names]
 
     def _defaults_to_come(self, defaults: EngineDefaults) -> EngineDefaults:
         """Log settings as the document has them: a hand-changed daemon.json is no reason to replace a container."""

@@ -34,6 +34,12 @@ def handle(params: Json, check_mode: bool) -> Json:
 def _apply(system: System, params: Json, check_mode: bool) -> Json:
     run = params["run"]
     node = Node(system, params)
+    if node.removing and "host" in node.scope and node.document["prune"] == "ignore":
+        raise FleetError(
+            "teardown-partial",
+            "The host settings serve every service of the node, and this run is about some of them only.",
+            key="fleet_teardown_host",
+        )
     if check_mode:
         return _node_report.planned(node.plan(), params["earlier"])
     # Models are planned here, and brought by the role model_weights.

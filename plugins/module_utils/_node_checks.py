@@ -8,23 +8,34 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, List
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _model_dir, _pipeline_dir
+from ansible_collections.ascend.fleet.plugins.module_utils._container_facts import listeners
+from ansible_collections.ascend.fleet.plugins.module_utils._container_plan import meets
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import finding
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
 Chips = Dict[int, Dict[str, Any]]
 Findings = List[Dict[str, Any]]
 
+# The port of a service on the host's network, which no container publishes.
+PORT = "port"
 _MISSING = ("model-missing", "path-missing")
 
 
 def run(system: System, service: dict[str, Any], cards: list[int] | None, chips: Chips, running: bool) -> Findings:
-    """Findings of one service; ``running`` says that its own container uses the cards now."""
+    """Findings of one service; ``running`` says that its own container uses the cards and ports now."""
     findings: Findings = []
     for want in service["checks"]:
+        if running and want["type"] == PORT:
+            continue
         findings += CHECK_TYPES[want["type"]](system, want, service["name"])
         if not running and want.get("gpu_memory_utilization") and cards:
             findings += _free_hbm(want["gpu_memory_utilization"], [chips[card] for card in cards], service["name"])
     return findings
+
+
+def without_ports(service: dict[str, Any]) -> dict[str, Any]:
+    """Where a port may become free in this run, its present owner says nothing."""
+    return dict(service, checks=[want for want in service["checks"] if want["type"] != PORT])
 
 
 def _path(system: System, want: dict[str, Any], service: str) -> Findings:
@@ -35,6 +46,15 @@ def _path(system: System, want: dict[str, Any], service: str) -> Findings:
     kind = want.get("must") or "path"
     message = f"The {kind} {path} is not on the node."
     return [finding("path-missing", message, service=service, key=want.get("key"), value=path)]
+
+
+def _port(system: System, want: dict[str, Any], service: str) -> Findings:
+    opened = {"host_ip": want["host_ip"], "host_port": want["port"], "protocol": "tcp"}
+    if not meets(opened, listeners(system)):
+        return []
+    where = f"{want['host_ip']}:{want['port']}"
+    message = f"Service {service} uses the host's network, where port {where} is taken already."
+    return [finding("port-taken", message, service=service, key="port", value=want["port"])]
 
 
 def _free_hbm(share: float, chips: list[dict[str, Any]], service: str) -> Findings:
@@ -61,6 +81,7 @@ CHECK_TYPES: dict[str, Callable[[System, dict[str, Any], str], Findings]] = {
     "llm_model": _model_dir.check,
     "path": _path,
     "pipeline": _pipeline_dir.check,
+    PORT: _port,
 }
 
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, NamedTuple
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _node_secrets, _placement, _soc
 from ansible_collections.ascend.fleet.plugins.module_utils._container_cards import give_cards
@@ -50,16 +50,14 @@ def place(
 ) -> tuple[list[Placed], Findings]:
     """Cards and specs of all services; ``host_network_parent`` is the slice that the metadata block covers."""
     services = document["services"]
-    absent = {service["name"] for service in services if service["state"] == "absent"}
-    present = {service["name"] for service in services} - absent
-    leaving = {other.name for other in neighbours if _goes(document, other, absent, present)}
+    gone = leaving(document, neighbours)
     requests = _placement.requests_of(services)
     soc = (npu or {}).get("soc")
     rules = _placement.Rules(_soc.profile(soc).pairs, tuple(document["release"]))
     held = [
-        _placement.Holder(other.name, tuple(other.cards), other.service, other.running)
+        _placement.Holder(other.name, tuple(other.cards), other.service, other.running, other.name in gone)
         for other in neighbours
-        if other.cards and other.name not in leaving
+        if other.cards
     ]
     placement = _placement.place(_placement.chips_from_facts(npu or {}), held, requests, rules)
     # What cannot be observed cannot be placed; that has a finding of its own.
@@ -81,11 +79,16 @@ def _in_slice(service: Json, parent: str | None) -> Json:
     return dict(service, container=dict(container, cgroup_parent=parent))
 
 
-def _goes(document: Json, other: Neighbour, absent: set[str], present: set[str]) -> bool:
-    """Whether this run removes the container, so that its cards are free for the others."""
-    if other.service is None:
-        return False
-    return other.service in absent or (document["prune"] == "remove" and other.service not in present)
+def leaving(document: Json, neighbours: Iterable[Neighbour]) -> set[str]:
+    """Containers of the fleet that this run removes, so that what they hold is free for the others."""
+    absent = {service["name"] for service in document["services"] if service["state"] == "absent"}
+    known = {one["name"] for one in [*document["services"], *document["jobs"]]}
+    return {
+        other.name
+        for other in neighbours
+        if other.service is not None
+        and (other.service in absent or (document["prune"] == "remove" and other.service not in known))
+    }
 
 
 def _spec(
@@ -164,6 +167,7 @@ def with_neighbour(facts: NodeFacts, one: Placed, actions: list[Json]) -> NodeFa
 
 
 def removed(document: Json) -> Json:
-    """The same node with every service gone, those that no entry describes any more included."""
+    """The same node with every service gone; of the whole node also those that no entry describes any more."""
     services = [dict(service, state="absent") for service in document["services"]]
-    return dict(document, services=services, jobs=[], prune="remove", release=[], reach=[])
+    prune = "ignore" if document["prune"] == "ignore" else "remove"
+    return dict(document, services=services, jobs=[], prune=prune, release=[], reach=[])

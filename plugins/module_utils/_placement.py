@@ -32,6 +32,8 @@ class Holder(NamedTuple):
     service: str | None = None
     """The fleet service it belongs to; None for a foreign container."""
     running: bool = True
+    leaving: bool = False
+    """Whether it goes before anybody gets a card, with its processes."""
 
 
 class Request(NamedTuple):
@@ -141,6 +143,8 @@ class _Node:
         for holder in sorted(held, key=lambda holder: holder.name):
             if holder.running:
                 self.occupied |= set(holder.cards)
+            if holder.leaving:
+                continue
             if holder.service in wanted:
                 self.own.setdefault(str(holder.service), set()).update(holder.cards)
             elif holder.service is not None:

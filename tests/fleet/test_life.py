@@ -172,7 +172,29 @@ def test_the_next_run_mends_the_drift(life: Ground, drifted: Outcome) -> None:
 
 
 @pytest.fixture(scope="module")
-def torn_down(life: Ground, drifted: Outcome) -> Outcome:
+def partly(life: Ground, drifted: Outcome) -> tuple[Outcome, Outcome]:
+    """One service is taken down; a try to take the host settings along comes first."""
+    return (
+        life.run("teardown", "-e", "fleet_teardown_host=true", **wanted(life), fleet_only=["small"]),
+        life.run("teardown", **wanted(life), fleet_only=["small"]),
+    )
+
+
+def test_teardown_of_one_service_leaves_the_others_and_what_they_need(
+    life: Ground, partly: tuple[Outcome, Outcome]
+) -> None:
+    refused, done = partly
+    assert refused.rc != 0
+    assert {item["check"] for item in refused.verdict["failures"]} == {"teardown-partial"}
+    assert done.rc == 0, done.out
+    for name in ("n1", "n2"):
+        assert actions(done, name, "teardown") == {("remove", "small")}
+        assert containers(life.node(name)) == {"web"}
+    assert answer(life.node(), 8000) == "web"
+
+
+@pytest.fixture(scope="module")
+def torn_down(life: Ground, partly: tuple[Outcome, Outcome]) -> Outcome:
     for name in ("n1", "n2"):
         docker(life.node(name), "run", "-d", "--name", "foreign", life.image, "sleep", "1000")
     life.node().exec("sh", "-c", "echo vm.swappiness=10 > /etc/sysctl.d/50-theirs.conf")

@@ -39,6 +39,8 @@ def compile_entry(entry: _base.Entry, settings: _base.Settings) -> _base.Parts:
     parts.notes += secret_notes(entry)
     if entry["model"]:
         parts.checks.append({"type": "path", "path": entry["model"]["path"], "must": "directory"})
+    if entry["network"] == "host" and entry["port"]:
+        parts.checks.append({"type": "port", "host_ip": entry["bind"], "port": entry["port"]})
     return parts
 
 

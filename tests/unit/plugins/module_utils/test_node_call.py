@@ -13,6 +13,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils import _node_call, _w
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
 from ansible_collections.ascend.fleet.plugins.module_utils._lock import Lock
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
+from tests.unit.plugins.module_utils.node_documents import document, service
 
 
 @pytest.fixture
@@ -52,6 +53,17 @@ def test_the_other_run_is_named_where_there_is_nothing_to_join(system, of, diges
     status(system, of, digest, done)
     with pytest.raises(FleetError, match=rf"run r1 of ann@r1.*{phase}"):
         attach(system, "r2")
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_host_settings_stay_where_only_some_services_go(system, check_mode):
+    part = document(service("web"), prune="ignore")
+    part["host"].update(engine={"socket": "/none.sock"}, sdk={"folder": "/sdk"}, forwarding={}, metadata_block={})
+    part["artefacts"] = {"images": []}
+    params = {"document": part, "action": "remove", "scope": ["host", "services"], "interrupting": True}
+    params.update(run={"id": "r1"}, secrets=None, files=None)
+    with pytest.raises(FleetError, match="some of them only"):
+        _node_call._apply(system, params, check_mode)
 
 
 def test_a_runs_own_planning_is_waited_for(system, monkeypatch):

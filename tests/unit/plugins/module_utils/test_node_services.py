@@ -58,6 +58,31 @@ def test_cards_go_where_the_rules_say(doc, neighbours, cards):
         assert placed[name].spec["npus"] == expected
 
 
+@pytest.mark.parametrize(
+    ("doc", "old", "others"),
+    [
+        (document(service("aa", 2), service("old", 8, "absent")), "old", []),
+        (document(service("aa", 2), prune="remove"), "old", []),
+        (document(service("aa", 2), release=["bash"]), None, []),
+        (document(service("aa", 2)), "old", [0, 1]),
+    ],
+    ids=["absent", "pruned", "released", "staying"],
+)
+def test_processes_of_a_container_that_goes_are_in_nobodys_way(doc, old, others):
+    cards = others or range(8)
+    busy = {**npus(), "processes": [{"npu_id": card, "chip_id": 0, "pid": 7, "name": "python"} for card in cards]}
+    placed, findings = place(doc, busy, [neighbour(old or "bash", old, cards)])
+    assert findings == []
+    assert placed["aa"].cards == ([2, 3] if others else [0, 1])
+
+
+@pytest.mark.parametrize(("prune", "going"), [("report", set()), ("remove", {"old"}), ("ignore", set())])
+def test_a_job_of_the_document_is_not_going(prune, going):
+    doc = {**document(service("aa"), prune=prune), "jobs": [{"name": "eval"}]}
+    seen = [neighbour(name, owner) for name, owner in (("aa", "aa"), ("eval", "eval"), ("old", "old"), ("bash", None))]
+    assert _node_services.leaving(doc, seen) == going
+
+
 def test_a_service_without_cards_to_have_is_refused_and_names_the_holder():
     placed, findings = place(document(service("aa", 2)), neighbours=[neighbour("bash", None, range(8))])
     assert placed["aa"].spec is None
@@ -135,6 +160,10 @@ def test_a_removed_document_wants_nothing():
     gone = _node_services.removed(document(service("aa", 2), service("bb")))
     assert {one["state"] for one in gone["services"]} == {"absent"}
     assert gone["prune"] == "remove"
+
+
+def test_of_a_part_of_a_document_only_that_part_is_removed():
+    assert _node_services.removed(document(service("aa"), prune="ignore"))["prune"] == "ignore"
 
 
 @pytest.mark.parametrize("cards", [[], [0, 1]])
