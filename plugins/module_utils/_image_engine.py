@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import abc
+import re
 from typing import Callable, NamedTuple
 
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
@@ -107,18 +108,32 @@ class Meaning(NamedTuple):
     """Whether trying again may help."""
 
 
-# Words in what engines say, the first that fits; engines pass on what registries and kernels say.
+# Patterns in what engines say, the first that fits; engines pass on what registries and kernels say, and addresses,
+# ports and digests in which any number may stand.
 MEANINGS: tuple[tuple[tuple[str, ...], Meaning], ...] = (
     (
         ("no space left on device", "disk quota exceeded"),
         Meaning("image-space", "there is no room left for it", False),
     ),
     (
+        ("no match for platform", "no matching manifest for"),
+        Meaning("image-platform", "it has nothing for this machine", False),
+    ),
+    (
         ("manifest unknown", "not found: manifest", "name unknown", ": not found", "manifest for"),
         Meaning("image-unknown", "the registry does not have it", False),
     ),
     (
-        ("unauthorized", "authentication required", "no basic auth", "401", "403", "denied", "authorization failed"),
+        (
+            r"\bunauthorized\b",
+            "authentication required",
+            "authorization failed",
+            "no basic auth",
+            # What the kernel denies is no matter of the login.
+            r"(?<!permission )\bdenied\b",
+            r"\b(http|status|(status[ _]?)?code)\W{1,3}40[13]\b",
+            r"\b40[13]\W{1,2}(unauthorized|forbidden)\b",
+        ),
         Meaning("registry-login", "the registry refuses the login", False),
     ),
     (
@@ -128,10 +143,6 @@ MEANINGS: tuple[tuple[tuple[str, ...], Meaning], ...] = (
     (
         ("http response to https client",),
         Meaning("registry-unreachable", "the registry speaks plain HTTP", False),
-    ),
-    (
-        ("no match for platform", "no matching manifest for"),
-        Meaning("image-platform", "it has nothing for this machine", False),
     ),
     (
         (
@@ -149,7 +160,7 @@ OTHERWISE = Meaning("image-pull", "it cannot be pulled", True)
 
 def meaning(text: str) -> Meaning:
     low = text.lower()
-    return next((found for words, found in MEANINGS if any(word in low for word in words)), OTHERWISE)
+    return next((found for patterns, found in MEANINGS if any(re.search(one, low) for one in patterns)), OTHERWISE)
 
 
 class PullError(FleetError):
