@@ -19,12 +19,13 @@ import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
-from typing import Any, Dict, NamedTuple, NoReturn, Sequence
+from typing import Any, Callable, Dict, NamedTuple, NoReturn, Sequence, TypeVar
 
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
 from ansible_collections.ascend.fleet.plugins.module_utils._image_reference import Reference
 
 Json = Dict[str, Any]
+Answer = TypeVar("Answer")
 
 TIMEOUT = 8.0
 # A manifest is a list of layers; a registry that sends more than this sends something else.
@@ -142,16 +143,17 @@ class Registry:
 
     def blob(self, reference: Reference, digest: str) -> Any:
         """The content of a blob as a stream; whoever reads it checks it."""
-        repository = self.access.repository(reference)
-        address = f"{self.base}/v2/{repository}/blobs/{digest}"
-        request = urllib.request.Request(address)
-        if self._tokens.get(repository):
-            request.add_header("Authorization", self._tokens[repository])
+        address = f"{self.base}/v2/{self.access.repository(reference)}/blobs/{digest}"
+
+        def opened(authorization: str | None) -> Any:
+            headers = {"Authorization": authorization} if authorization else {}
+            return self._opened(urllib.request.Request(address, headers=headers), timeout=60)
+
         try:
-            if self._opener is None:
-                self._opener = _opener(self.access)
-            return self._opener.open(request, timeout=60)
+            return self._authorized(reference, opened)
         except (OSError, http.client.HTTPException) as error:
+            if isinstance(error, urllib.error.HTTPError) and error.code == http.client.UNAUTHORIZED:
+                self._refused(error, reference)
             raise self._error("registry-unreachable", reference, f"does not give {digest} ({reason(error)})") from error
 
     def token(self, reference: Reference) -> str | None:
@@ -214,18 +216,26 @@ class Registry:
     # HTTP
 
     def _ask(self, method: str, path: str, reference: Reference, accept: str) -> tuple[bytes, http.client.HTTPMessage]:
+        def sent(authorization: str | None) -> tuple[bytes, http.client.HTTPMessage]:
+            return self._send(method, path, {"Accept": accept}, authorization)
+
+        try:
+            return self._authorized(reference, sent)
+        except urllib.error.HTTPError as refusal:
+            self._refused(refusal, reference)
+        except (OSError, http.client.HTTPException) as error:
+            raise self._error("registry-unreachable", reference, f"does not answer ({reason(error)})") from error
+
+    def _authorized(self, reference: Reference, ask: Callable[[str | None], Answer]) -> Answer:
+        """What is answered with the token at hand; with a new one where there is none yet or its time is over."""
         repository = self.access.repository(reference)
-        for attempt in (1, 2):
-            try:
-                return self._send(method, path, {"Accept": accept}, self._tokens.get(repository))
-            except urllib.error.HTTPError as refusal:
-                if refusal.code == http.client.UNAUTHORIZED and attempt == 1:
-                    self._tokens[repository] = self._authorize(refusal, reference)
-                    continue
-                self._refused(refusal, reference)
-            except (OSError, http.client.HTTPException) as error:
-                raise self._error("registry-unreachable", reference, f"does not answer ({reason(error)})") from error
-        raise AssertionError("an answer or an error has been found")
+        try:
+            return ask(self._tokens.get(repository))
+        except urllib.error.HTTPError as refusal:
+            if refusal.code != http.client.UNAUTHORIZED:
+                raise
+            self._tokens[repository] = self._authorize(refusal, reference)
+        return ask(self._tokens[repository])
 
     def _send(
         self, method: str, path: str, headers: dict[str, str], authorization: str | None
@@ -246,10 +256,13 @@ class Registry:
                 del self._schemes[0]
 
     def _open(self, request: urllib.request.Request) -> tuple[bytes, http.client.HTTPMessage]:
+        with self._opened(request, self._timeout) as answer:
+            return answer.read(LONGEST), answer.headers
+
+    def _opened(self, request: urllib.request.Request, timeout: float) -> Any:
         if self._opener is None:
             self._opener = _opener(self.access)
-        with self._opener.open(request, timeout=self._timeout) as answer:
-            return answer.read(LONGEST), answer.headers
+        return self._opener.open(request, timeout=timeout)
 
     def _authorize(self, refusal: urllib.error.HTTPError, reference: Reference) -> str:
         """What to say to a registry that answered with a challenge."""
