@@ -96,13 +96,16 @@ class ActionModule(ActionBase):
         def found(need: Json, document: Json) -> Bake:
             return _bundle_bakes.of(need, document, rows, root, settings)
 
+        def brought(need: Json, document: Json) -> Json:
+            return _bring(maker, need, document, settings, args["data"])
+
         for need, document in wanted:
             if need["kind"] == _bundle.WHEELS:
                 rows += attempt(lambda need=need, document=document: maker.wheels(need, found(need, document)))
             elif need["kind"] == _bundle.PACKAGES:
                 rows += attempt(lambda need=need: maker.packages(need))
             elif need["kind"] not in BY_HAND:
-                rows += attempt(lambda need=need, document=document: _bring(maker, need, document, settings))
+                rows += attempt(lambda need=need, document=document: brought(need, document))
         rows += attempt(lambda: maker.sdk_wheels(SDK))
         if settings["fleet_bundle_controller"]:
             rows += attempt(lambda: maker.controller_wheels(REQUIREMENTS))
@@ -180,7 +183,7 @@ def _wanted(compiled: Compiled, data: list[Json]) -> list[tuple[Json, Json]]:
     return sorted(found.values(), key=lambda row: row[0]["kind"] == _bundle.WHEELS)
 
 
-def _bring(maker: Maker, need: Json, document: Json, settings: Json) -> Json:
+def _bring(maker: Maker, need: Json, document: Json, settings: Json, data: list[Json]) -> Json:
     if need["kind"] == _bundle.IMAGE:
         authority = settings["fleet_ca_bundle"]
         texts = (Path(authority).read_text(encoding="utf-8"),) if authority else ()
@@ -189,7 +192,8 @@ def _bring(maker: Maker, need: Json, document: Json, settings: Json) -> Json:
     token_file = None
     if need["kind"] == _bundle.MODEL:
         rows = document["artefacts"]["models"]
-        token_file = next((row["token_file"] for row in rows if _bundle.model_identity(row) == need), None)
+        given = [row["token_file"] for row in rows if _bundle.model_identity(row) == need]
+        token_file = next(filter(None, [*given, _bundle_data.token_file(data, need)]), None)
     return maker.bring(need, token_file=token_file)
 
 

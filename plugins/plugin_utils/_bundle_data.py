@@ -15,6 +15,8 @@ from ansible_collections.ascend.fleet.plugins.plugin_utils._bundle import Bundle
 Json = dict[str, Any]
 
 REMOTE = ("http://", "https://")
+# What the bundle stands in for.
+INSTEAD = ("files", "archive", "source", "token_file")
 PLAIN: Json = {"revision": None, "include": [], "exclude": []}
 
 
@@ -24,6 +26,11 @@ def needs(items: Iterable[Mapping[str, Any]]) -> Iterator[Json]:
         need = _need(item)
         if need:
             yield need
+
+
+def token_file(items: Iterable[Mapping[str, Any]], need: Json) -> str | None:
+    """The file with the token for what an item asks for."""
+    return next((item["token_file"] for item in items if item.get("token_file") and _need(item) == need), None)
 
 
 def _need(item: Mapping[str, Any]) -> Json | None:
@@ -52,7 +59,7 @@ def _resolved(item: Mapping[str, Any], bundle: Bundle) -> Json:
     need = _need(item)
     if need is None or need["kind"] == _bundle.LOCAL:
         return dict(item)
-    found = {key: value for key, value in item.items() if key not in ("files", "archive", "source")}
+    found = {key: value for key, value in item.items() if key not in INSTEAD}
     found["source"] = f"controller:{bundle.held(need)}"
     archive = item.get("archive")
     if archive:

@@ -431,6 +431,14 @@ def test_data_come_out_of_the_bundle(item, need, stands):
     assert held.taken() == []
 
 
+def test_data_are_gathered_with_their_token_which_no_node_needs_then():
+    items = [{**ITEM, "source": "huggingface:acme/open"}, {**ITEM, "source": "hf:acme/data", "token_file": "/secret"}]
+    needs = list(_bundle_data.needs(items))
+    assert [_bundle_data.token_file(items, need) for need in needs] == [None, "/secret"]
+    found = _bundle_data.resolved(items, bundle(*needs))
+    assert [sorted(item) for item in found] == [["format", "path", "source"]] * 2
+
+
 def test_data_that_the_bundle_has_not_are_told():
     held = bundle()
     _bundle_data.resolved([{**ITEM, "files": [FILE, FILE]}], held)
