@@ -93,8 +93,13 @@ def plan_storage(want: dict[str, Any], observed: dict[str, Any]) -> tuple[list[d
     return mounts + folders, against + more
 
 
-def plan(want: dict[str, Any], observed: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Everything that differs, in the order it is carried out."""
+def plan(
+    want: dict[str, Any], observed: dict[str, Any], partial: bool = False
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Everything that differs, in the order it is carried out.
+
+    ``partial``: the node has services that the document does not know, and what they wait for at boot stays.
+    """
     engine = observed["engine"]
     actions, findings = _host_engine.plan_install(want, engine)
     parts = [
@@ -103,7 +108,7 @@ def plan(want: dict[str, Any], observed: dict[str, Any]) -> tuple[list[dict[str,
         _host_files.plan_directories(_host_files.wanted_directories(want), observed["directories"]),
         _host_files.plan_ca(want.get("ca_bundle"), observed["ca_bundle"]),
         _sysctl.plan(want["forwarding"], observed["forwarding"]) if observed["forwarding"] else ([], []),
-        _plan_units(want, observed),
+        _plan_units(want, observed, partial),
     ]
     for more, against in parts:
         actions += more
@@ -121,7 +126,9 @@ def plan(want: dict[str, Any], observed: dict[str, Any]) -> tuple[list[dict[str,
     return actions, findings
 
 
-def _plan_units(want: dict[str, Any], observed: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _plan_units(
+    want: dict[str, Any], observed: dict[str, Any], partial: bool
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     engine, block = observed["engine"], observed["metadata_block"]
     manage, blocked = want["engine"].get("manage", True), want["metadata_block"]["state"] == "present"
     if not engine["systemd"]:
@@ -133,7 +140,7 @@ def _plan_units(want: dict[str, Any], observed: dict[str, Any]) -> tuple[list[di
     steps = _metadata_block.plan(want["metadata_block"], block, observed["units"]["block_active"], predicted)
     files = [step for step in steps if step["action"] == "write"]
     rules = [step for step in steps if step["action"] != "write"]
-    files += _plan_order(want, observed["units"]["files"], manage, blocked)
+    files += _plan_order(want, observed["units"]["files"], manage, blocked, partial)
     actions = list(files)
     stale = observed["units"]["stale"]
     if files or stale:
@@ -142,12 +149,21 @@ def _plan_units(want: dict[str, Any], observed: dict[str, Any]) -> tuple[list[di
     return actions + rules, []
 
 
+def _waits(want: dict[str, Any], found: dict[str, str | None], partial: bool) -> tuple[bool, list[str]]:
+    """Whether the engine waits for the cards at boot, and for which mounts."""
+    driver, mounts = bool(want["wait_npus"]), set(want.get("wait_mounts") or [])
+    if partial:
+        dropin = found[_units.ORDER_DROPIN] or ""
+        driver = driver or found[_units.DRIVER_UNIT] is not None or _units.DRIVER in dropin
+        mounts.update(_units.awaited_mounts(dropin))
+    return driver, sorted(mounts)
+
+
 def _plan_order(
-    want: dict[str, Any], found: dict[str, str | None], manage: bool, blocked: bool
+    want: dict[str, Any], found: dict[str, str | None], manage: bool, blocked: bool, partial: bool
 ) -> list[dict[str, Any]]:
     npus = want["npus"]
-    driver = manage and bool(npus["needed"])
-    mounts = list(want.get("wait_mounts") or []) if manage else []
+    driver, mounts = _waits(want, found, partial) if manage else (False, [])
     wanted = {
         _units.DRIVER_SCRIPT: _units.driver_script(npus["dev"], npus["expected"]) if driver else None,
         _units.DRIVER_UNIT: _units.driver_unit() if driver else None,
@@ -180,6 +196,7 @@ def removed(want: dict[str, Any]) -> dict[str, Any]:
     return dict(
         want,
         npus=dict(want["npus"], needed=False),
+        wait_npus=False,
         engine=dict(want["engine"], needed=False, daemon={}, proxy=None),
         sdk=dict(want["sdk"], manage=False),
         forwarding=dict(want["forwarding"], state="absent"),

@@ -151,7 +151,7 @@ class Node:
         observed = _host.observe(self.system, self.host, self.reader)
         if "host" not in self.scope:
             return [], [], observed
-        actions, findings = _host.plan(self.host, observed)
+        actions, findings = _host.plan(self.host, observed, partial=self.document["prune"] == "ignore")
         findings = findings + _host.host_network_findings(observed, on_host_network)
         if not self.interrupting:
             actions = [act for act in actions if not act["interrupts"]]

@@ -63,8 +63,6 @@ def paths(document: Json) -> Iterator[tuple[str, str | None]]:
         yield entry["path"], None
     if host.get("work_dir"):
         yield host["work_dir"], None
-    for path in host.get("wait_mounts") or []:
-        yield path, None
     artefacts = document.get("artefacts") or {}
     for kind in ("images", "models", "packages"):
         for artefact in artefacts.get(kind) or []:

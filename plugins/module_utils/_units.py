@@ -42,6 +42,7 @@ FIREWALLS = (
     "ufw.service",
 )
 DRIVER_TIMEOUT = 300
+MOUNTS_FOR = "RequiresMountsFor="
 PROPERTIES = (
     "Id",
     "LoadState",
@@ -214,7 +215,7 @@ def order_dropin(mounts: list[str], driver: bool, block: bool) -> str | None:
     """What docker.service waits for; None where there is nothing."""
     lines = []
     if mounts:
-        lines.append("RequiresMountsFor=" + " ".join(_quoted(mount) for mount in sorted(mounts)))
+        lines.append(MOUNTS_FOR + " ".join(_quoted(mount) for mount in sorted(mounts)))
     if driver:
         # Wanted, not required: services without cards run on a node whose driver is broken.
         lines += [f"Wants={DRIVER}", f"After={DRIVER}"]
@@ -222,6 +223,12 @@ def order_dropin(mounts: list[str], driver: bool, block: bool) -> str | None:
         # Required: without the block no container may start.
         lines += [f"Requires={BLOCK}", f"After={BLOCK}"]
     return HEADER + "[Unit]\n" + "\n".join(lines) + "\n" if lines else None
+
+
+def awaited_mounts(dropin: str) -> list[str]:
+    """The mounts of a drop-in that ``order_dropin`` wrote."""
+    lines = [line[len(MOUNTS_FOR) :] for line in dropin.splitlines() if line.startswith(MOUNTS_FOR)]
+    return [path.replace("%%", "%") for line in lines for path in _split(line)]
 
 
 def _quoted(path: str) -> str:

@@ -324,7 +324,7 @@ class _Compiler:
                 remedy = "Give each service of a node a name of its own."
                 self._complain(host, [Flaw("name", name, f"is the name of {names[name]} too", remedy)], place)
             names.setdefault(name, place)
-        kept = [service for service in services if service.values["state"] != "absent"]
+        kept = _kept(services)
         for service, other, port in conflicts(services):
             remedy = "Choose another port, or another address with bind."
             flaw = Flaw("port", port, f"is published by {other.values['name']} too", remedy)
@@ -400,7 +400,7 @@ class _Compiler:
                 self.result.findings.append(
                     {"host": host, **finding(check, message, service=service.values["name"], key=key)}
                 )
-        self.result.documents[host] = self._document(host, chosen, settings, predicted, partial=bool(only))
+        self.result.documents[host] = self._document(host, services, chosen, settings, predicted)
 
     def _predict(
         self, host: str, services: Sequence[Service], settings: Mapping[str, Any]
@@ -426,20 +426,18 @@ class _Compiler:
     def _document(
         self,
         host: str,
+        known: Sequence[Service],
         services: Sequence[Service],
         settings: Mapping[str, Any],
         predicted: Mapping[str, list[int] | None],
-        partial: bool,
     ) -> dict[str, Any]:
-        kept = [service for service in services if service.values["state"] != "absent"]
-        needs_npus = any(service.values["npus"]["count"] for service in kept)
+        """The document with ``services``, those chosen of all that are ``known``."""
+        kept = _kept(services)
         bundle: Bundle | None = settings["fleet_bundle"] or None
         bakes = self._bakes(kept, settings, bundle)
         jobs = [service for service in services if _is_job(service)]
-        waits = _waits(service for service in kept if not _is_job(service))
-        of_host = _host_settings.host_part(
-            settings, needs_npus, self._ca_bundle(settings), self._no_proxy(settings), waits
-        )
+        needs = _host_settings.Needs(_use_cards(kept), _use_cards(_kept(known)), _waits(_kept(known)))
+        of_host = _host_settings.host_part(settings, needs, self._ca_bundle(settings), self._no_proxy(settings))
         document = {
             "schema": SCHEMA,
             "node": host,
@@ -449,13 +447,17 @@ class _Compiler:
             "services": [_service(s, predicted[s.values["name"]]) for s in services if not _is_job(s)],
             "jobs": [_jobs.document(job, settings["fleet_work_dir"]) for job in jobs],
             "cpu_jobs": settings["fleet_cpu_jobs"],
-            "prune": "ignore" if partial or self.single is not None else settings["fleet_prune"],
+            "prune": settings["fleet_prune"] if self._is_whole(settings) else "ignore",
             "release": settings["fleet_release"],
             "reach": [pair for service in _first_instances(kept) for pair in self._reach(host, service)],
         }
         document = _bake.with_images(document, {bake["id"]: _bake.placeholder(bake["id"]) for bake in bakes})
         named = [_jobs.named(item, job.values) for item, job in zip(document["jobs"], jobs, strict=True)]
         return {**document, "jobs": named}
+
+    def _is_whole(self, settings: Mapping[str, Any]) -> bool:
+        """Whether the document has everything that the fleet keeps on the node."""
+        return self.single is None and not settings["fleet_only"]
 
     def _artefacts(self, host: str, kept: Sequence[Service], settings: Mapping[str, Any]) -> dict[str, Any]:
         wanted = [(service.values["image"], service.values["name"]) for service in kept]
@@ -577,6 +579,14 @@ def _network(address: str) -> str:
     return str(ipaddress.ip_network(f"{address}/{24 if parsed.version == 4 else 64}", strict=False))
 
 
+def _kept(services: Iterable[Service]) -> list[Service]:
+    return [service for service in services if service.values["state"] != "absent"]
+
+
+def _use_cards(services: Iterable[Service]) -> bool:
+    return any(service.values["npus"]["count"] for service in services)
+
+
 def _names(service: Service) -> tuple[str, str]:
     return service.entry.name, service.values["name"]
 
@@ -636,9 +646,11 @@ def _packages_of(services: Iterable[Service]) -> list[tuple[str, dict[str, Any]]
 
 
 def _waits(services: Iterable[Service]) -> list[str]:
+    """What must be mounted before the engine starts; jobs are not started with it."""
     sources = {
         mount["source"]
         for service in services
+        if not _is_job(service)
         for mount in service.parts.container["mounts"]
         if mount["type"] == "bind"
     }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _soc
 from ansible_collections.ascend.fleet.plugins.module_utils._document import STATE_DIR
@@ -93,6 +93,17 @@ LOGIN = re.compile(r"^(https?://)[^/]*@")
 DAEMON_OWN = {"hosts": "Name the socket in fleet_docker_socket.", "proxies": "Use fleet_proxy."}
 
 
+class Needs(NamedTuple):
+    """What services want of their host."""
+
+    npus: bool
+    """Whether a service of the document uses cards."""
+    wait_npus: bool
+    """Whether any service of the node does."""
+    wait_mounts: list[str]
+    """Paths that any service of the node mounts."""
+
+
 def options() -> dict[str, dict[str, Any]]:
     """The variables of role ``fleet`` with their finer types."""
     found: dict[str, dict[str, Any]] = {}
@@ -174,15 +185,14 @@ def _batch(value: Any) -> Iterator[Flaw]:
 
 def host_part(
     settings: Mapping[str, Any],
-    needs_npus: bool,
+    needs: Needs,
     ca_bundle: Mapping[str, str] | None,
     no_proxy: list[str],
-    waits: list[str],
 ) -> dict[str, Any]:
     return {
         "work_dir": settings["fleet_work_dir"],
         "npus": {
-            "needed": needs_npus,
+            "needed": needs.npus,
             "expected": settings["fleet_npus_expected"],
             "npu_smi": settings["fleet_npu_smi"],
             "dev": settings["fleet_dev"],
@@ -215,7 +225,8 @@ def host_part(
             *settings["fleet_directories"],
         ],
         "ca_bundle": {"path": CA_BUNDLE, **ca_bundle} if ca_bundle else None,
-        "wait_mounts": waits,
+        "wait_npus": needs.wait_npus,
+        "wait_mounts": needs.wait_mounts,
         "mounts": [_mount(mount) for mount in settings["fleet_mounts"]],
     }
 

@@ -28,6 +28,7 @@ WANT = {
     "metadata_block": {"state": "present", "addresses": ["169.254.169.254"], "except_ports": []},
     "directories": [],
     "ca_bundle": None,
+    "wait_npus": True,
     "wait_mounts": [],
     "mounts": [],
 }
@@ -163,13 +164,13 @@ class Node:
 
     # --- what the tests ask
 
-    def plan(self, wanted):
+    def plan(self, wanted, partial=False):
         observed = _host.observe(self.system, wanted, self.engine)
         json.dumps(observed)
-        return _host.plan(wanted, observed)
+        return _host.plan(wanted, observed, partial)
 
-    def converge(self, wanted, interrupting=True):
-        actions, findings = self.plan(wanted)
+    def converge(self, wanted, interrupting=True, partial=False):
+        actions, findings = self.plan(wanted, partial)
         chosen = [step for step in actions if interrupting or not step["interrupts"]]
         _host_apply.apply(wanted, chosen, self.system, lambda text: None)
         return actions, findings

@@ -409,7 +409,7 @@ def test_a_folder_of_the_root_file_system_is_there_at_every_boot(node):
             {"wait_mounts": ["/mnt/b", "/mnt/a c"]},
             ['RequiresMountsFor="/mnt/a c" /mnt/b', "Requires=ascend-fleet-metadata-block"],
         ),
-        ({"npus__needed": False}, ["Requires=ascend-fleet-metadata-block.service"]),
+        ({"wait_npus": False}, ["Requires=ascend-fleet-metadata-block.service"]),
         ({"metadata_block__state": "unmanaged"}, ["Wants=ascend-fleet-npu-wait.service"]),
     ],
 )
@@ -417,8 +417,58 @@ def test_what_the_engine_waits_for(node, changes, expected):
     node.converge(want(**changes))
     text = node.read(_units.ORDER_DROPIN)
     assert all(line in text for line in expected)
-    assert ("npu-wait" in text) is (changes != {"npus__needed": False})
+    assert ("npu-wait" in text) is (changes != {"wait_npus": False})
     assert ("metadata-block" in text) is ("metadata_block__state" not in changes)
+
+
+CHAT = {"wait_npus": True, "wait_mounts": ["/mnt/models/50%", "/mnt/of chat"]}
+WEB = {"wait_npus": False, "wait_mounts": ["/mnt/data"]}
+
+
+def order(node):
+    """What the engine waits for: the files of the cards, and the mounts."""
+    files = [node.read(path) is not None for path in (_units.DRIVER_UNIT, _units.DRIVER_SCRIPT)]
+    dropin = node.read(_units.ORDER_DROPIN) or ""
+    return [*files, _units.DRIVER in dropin], _units.awaited_mounts(dropin)
+
+
+@pytest.mark.parametrize(
+    ("before", "document", "partial", "cards", "mounts"),
+    [
+        (CHAT, WEB, True, True, ["/mnt/data", *CHAT["wait_mounts"]]),
+        (WEB, CHAT, True, True, ["/mnt/data", *CHAT["wait_mounts"]]),
+        (CHAT, {"wait_npus": False}, True, True, CHAT["wait_mounts"]),
+        ({"wait_npus": False}, WEB, True, False, ["/mnt/data"]),
+        (CHAT, WEB, False, False, ["/mnt/data"]),
+        (CHAT, {"wait_npus": False}, False, False, []),
+    ],
+    ids=["cards stay", "cards come", "nothing of its own", "nothing there", "the whole says so", "the whole is empty"],
+)
+def test_a_part_of_a_document_only_adds_to_what_the_engine_waits_for(node, before, document, partial, cards, mounts):
+    node.converge(want(**before))
+    node.converge(want(**document), partial=partial)
+    assert order(node) == ([cards] * 3, mounts)
+
+
+def test_parts_of_a_document_in_turn_come_to_rest(node):
+    parts = [want(**part) for part in (CHAT, WEB)]
+    for part in parts:
+        node.converge(part, partial=True)
+    assert [node.plan(part, partial=True) for part in parts] == [([], [])] * 2
+
+
+@pytest.mark.parametrize("lost", [_units.DRIVER_UNIT, _units.DRIVER_SCRIPT, _units.ORDER_DROPIN])
+def test_what_a_killed_run_left_of_the_order_is_completed(node, lost):
+    node.converge(want())
+    (node.root / lost.lstrip("/")).unlink()
+    node.converge(want(wait_npus=False), partial=True)
+    assert order(node) == ([True] * 3, [])
+
+
+def test_an_engine_that_is_no_longer_ours_waits_for_nothing(node):
+    node.converge(want(**CHAT))
+    node.converge(want(**CHAT, engine__manage=False), partial=True)
+    assert order(node) == ([False] * 3, [])
 
 
 def test_the_block_goes_before_its_unit_is_stopped(node):

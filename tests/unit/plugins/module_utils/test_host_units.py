@@ -57,6 +57,16 @@ OBSERVED = {
 }
 
 
+@pytest.mark.parametrize(
+    "path", ["/mnt/plain", "/mnt/a b", "/mnt/50%", "/mnt/100%%", '/mnt/"quoted" \\ b', "/mnt/#a", "/mnt/ü"]
+)
+def test_the_mounts_of_the_order_are_read_back(path):
+    mounts = sorted(["/mnt/other", path, "/mnt/z z"])
+    for driver in (True, False):
+        assert _units.awaited_mounts(_units.order_dropin(mounts, driver, block=True)) == mounts
+    assert _units.awaited_mounts(_units.order_dropin([], driver=True, block=True)) == []
+
+
 @pytest.mark.parametrize("backend", ["iptables", "nftables"])
 @pytest.mark.parametrize("method", ["path", "class", "none"])
 def test_the_scripts_are_shell(tmp_path, backend, method):

@@ -13,8 +13,8 @@ from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 from tests.unit.plugins.module_utils.node_documents import document, service
 
 
-def node(tmp_path, action, *scope):
-    wanted = document(service("web"))
+def node(tmp_path, action, *scope, prune="report"):
+    wanted = document(service("web"), prune=prune)
     wanted["host"]["npus"].update(needed=False, expected=None)
     wanted["host"]["engine"] = {"socket": str(tmp_path / "none.sock"), "manage": True, "daemon": {}, "proxy": None}
     wanted["host"].update(sdk={}, forwarding={}, metadata_block={})
@@ -39,6 +39,19 @@ def test_only_a_node_that_never_had_an_engine_has_nothing_to_remove(tmp_path, ac
     plan = node(tmp_path, action, "services").plan()
     assert [item["check"] for item in plan.findings] == checks
     assert plan.actions == []
+
+
+@pytest.mark.parametrize(
+    ("prune", "action", "partial"),
+    [("report", "apply", False), ("remove", "apply", False), ("ignore", "apply", True), ("ignore", "remove", True)],
+)
+def test_the_host_is_told_that_the_document_is_a_part(tmp_path, monkeypatch, prune, action, partial):
+    told = []
+    monkeypatch.setattr(_node._host, "observe", lambda *_arguments: {"metadata_block": {"managed": False}})
+    monkeypatch.setattr(_node._host, "plan", lambda _want, _observed, partial: told.append(partial) or ([], []))
+    monkeypatch.setattr(_node._host, "host_network_findings", lambda *_arguments: [])
+    node(tmp_path, action, "host", prune=prune).plan()
+    assert told == [partial]
 
 
 @pytest.mark.parametrize(("installed", "state"), [(True, "unknown"), (False, "absent")])

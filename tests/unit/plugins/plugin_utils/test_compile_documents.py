@@ -191,9 +191,9 @@ def test_stopped_services_keep_their_cards_and_free_their_port(compile_inventory
 
 
 def test_npus_are_needed_only_where_a_service_uses_them(compile_inventory, chat, web):
-    assert compile_inventory.document({"fleet_services": [chat()]})["host"]["npus"]["needed"] is True
-    for entries in ([web()], [chat(npus=0)], [chat(state="absent")], []):
-        assert compile_inventory.document({"fleet_services": entries})["host"]["npus"]["needed"] is False
+    for entries in ([chat()], [web()], [chat(npus=0)], [chat(state="absent")], []):
+        host = compile_inventory.document({"fleet_services": entries})["host"]
+        assert (host["npus"]["needed"], host["wait_npus"]) == (entries == [chat()],) * 2
 
 
 # The table
@@ -260,6 +260,7 @@ def test_the_host_part_of_an_empty_inventory(compile_inventory):
         "metadata_block": {"state": "present", "addresses": ["169.254.169.254"], "except_ports": []},
         "directories": [{"path": "/var/lib/ascend-fleet/work", "owner": None, "group": None, "mode": "0755"}],
         "ca_bundle": None,
+        "wait_npus": False,
         "wait_mounts": [],
         "mounts": [],
     }
@@ -337,6 +338,27 @@ def test_the_engine_waits_for_what_services_mount(compile_inventory, chat, web):
         "/mnt/models/tiny",
         "/srv/chat",
     ]
+
+
+def test_jobs_are_not_waited_for(compile_inventory, web):
+    job = {"name": "eval", "kind": "job", "image": "a/b:1", "mounts": ["/mnt/of-job:/data"]}
+    values = {"fleet_services": [web(mounts=["/mnt/data:/data"])], "fleet_jobs": [job]}
+    assert compile_inventory.document(values)["host"]["wait_mounts"] == ["/mnt/data"]
+
+
+@pytest.mark.parametrize(("only", "needed"), [([], True), (["web"], False), (["chat"], True), (["many-1"], False)])
+def test_the_host_waits_for_all_services_whichever_are_chosen(compile_inventory, chat, web, only, needed):
+    many = web(name="many", port=9000, instances=3, mounts=["/mnt/many:/x"])
+    entries = [web(mounts=["/mnt/data:/data"]), chat(), many, web(name="gone", state="absent", mounts=["/mnt/x:/x"])]
+    host = compile_inventory.document({"fleet_services": entries, "fleet_only": only})["host"]
+    assert (host["wait_npus"], host["npus"]["needed"]) == (True, needed)
+    assert host["wait_mounts"] == ["/mnt/data", "/mnt/many", "/mnt/models/tiny"]
+
+
+def test_a_single_role_says_what_its_own_service_waits_for(compile_inventory, chat, web):
+    values = {"fleet_services": [chat()]}
+    host = compile_inventory.document(values, entries=[web(mounts=["/mnt/data:/data"])])["host"]
+    assert (host["wait_npus"], host["wait_mounts"]) == (False, ["/mnt/data"])
 
 
 def test_npus_expected_has_a_short_name(compile_inventory):
