@@ -175,9 +175,7 @@ class Node:
         if not in_scope:
             return []
         actions = self.bakes.plan(engine_coming, unseen)
-        # A part of a document does not tell what the rest needs.
-        whole = self.document["prune"] != "ignore" and not engine_coming
-        if whole and (self.document["artefacts"].get("image_store") or {}).get("prune"):
+        if not engine_coming and (self.document["artefacts"].get("image_store") or {}).get("prune"):
             actions = actions + self.bakes.removals(self._ways_back)
         return actions
 

@@ -465,7 +465,7 @@ class _Compiler:
             wanted += [(image, None) for image in self._given(host)[0]]
         return {
             "images": _images.rows(wanted, settings),
-            "image_store": _images.store(settings, self.staged and self.staged.engine),
+            "image_store": _images.store(settings, self._is_whole(settings), self.staged and self.staged.engine),
             "registries": _images.registries(settings, self._digest),
             "models": _models_of(kept),
             "packages": _packages.documents(_packages_of(kept)),

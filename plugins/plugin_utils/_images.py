@@ -88,7 +88,8 @@ def add_peer(settings: dict[str, Any], holder: str, address: str) -> Iterator[Fl
     settings[PEER] = {"host": holder, "address": address, "port": settings["fleet_image_peer_port"]}
 
 
-def store(settings: Mapping[str, Any], engine: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def store(settings: Mapping[str, Any], whole: bool, engine: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """``whole``: the document names all images that the fleet wants on the node, so that others may go."""
     return {
         "engine": DOCKER,
         "address": None,
@@ -97,7 +98,7 @@ def store(settings: Mapping[str, Any], engine: Mapping[str, Any] | None = None) 
         "dragonfly": settings["fleet_dragonfly"],
         **{key: value for key, value in (engine or {}).items() if value is not None},
         "retries": settings["fleet_image_retries"],
-        "prune": settings["fleet_image_prune"],
+        "prune": whole and settings["fleet_image_prune"],
         "peer": settings.get(PEER),
     }
 

@@ -86,6 +86,19 @@ def test_the_store_follows_the_settings(compile_inventory):
     assert (store["engine"], store["retries"], store["prune"]) == ("docker", 1, True)
 
 
+@pytest.mark.parametrize(
+    ("only", "entries", "prunes"),
+    [([], None, True), (["web"], None, False), (["web", "chat"], None, False), ([], [], False), (["web"], [], False)],
+    ids=["whole", "one of two", "each by name", "a role", "a role beside a selection"],
+)
+def test_images_are_pruned_only_where_all_wanted_ones_are_known(compile_inventory, chat, web, only, entries, prunes):
+    values = {"fleet_services": [web(), chat()], "fleet_only": only, "fleet_image_prune": True}
+    document = compile_inventory.document(values, entries=entries)
+    assert document["artefacts"]["image_store"]["prune"] is prunes
+    unasked = compile_inventory.document({**values, "fleet_image_prune": False}, entries=entries)
+    assert unasked["artefacts"]["image_store"]["prune"] is False
+
+
 def test_dragonfly_is_a_mirror_beside_those_of_the_inventory(compile_inventory):
     values = {
         "fleet_dragonfly": "http://127.0.0.1:4001",
