@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import importlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -60,8 +60,8 @@ class ActionModule(ActionBase):
         if compiled.errors:
             errors = _problems.findings(compiled.errors)
             return {"failed": True, "changed": False, "msg": _problems.message(compiled.errors), "findings": errors}
-        settings = compiled.settings[hosts[0]]
-        root = Path(inventory.folder(hosts[0]), os.path.expanduser(settings["fleet_bundle_dir"])).resolve()
+        settings = _bundle.placed(compiled.settings[hosts[0]], functools.partial(inventory.beside, hosts[0]))
+        root = settings["fleet_bundle_dir"]
         wanted = _wanted(compiled, args["data"])
         if self._task.check_mode:
             told = [_bundle.told(need) for need, _document in wanted]
@@ -114,7 +114,7 @@ class ActionModule(ActionBase):
         given = [(path, _bundle.EXTRA) for path in settings["fleet_bundle_extra"]]
         given += [(path, _bundle.PACKAGES) for path in filter(None, [settings["fleet_bundle_packages"]])]
         for path, kind in given:
-            rows += attempt(lambda path=path, kind=kind: maker.extra(Path(path).expanduser().resolve(), kind))
+            rows += attempt(lambda path=path, kind=kind: maker.extra(path, kind))
         if failures:
             # The manifest stays as it was; what has arrived stays as well.
             told = "; ".join(str(one["message"]).rstrip(".") for one in failures)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _host_mounts
@@ -39,10 +40,21 @@ PIP_INPUTS = {
 }
 # Sources of models that need no way out.
 PRESENT = ("node", "host", "controller")
+# Settings that name a place on the controller.
+PLACES = ("fleet_bundle_dir", "fleet_bundle_packages", "fleet_bundle_wheels", "fleet_bundle_extra")
 
 
 class BundleError(Exception):
     """A bundle that may not be used; the text says why."""
+
+
+def placed(settings: Mapping[str, Any], beside: Callable[[str], Path]) -> Json:
+    """The settings with the places that they name."""
+
+    def place(value: Any) -> Any:
+        return [beside(path) for path in value] if isinstance(value, list) else value and beside(value)
+
+    return {key: place(value) if key in PLACES else value for key, value in settings.items()}
 
 
 def needs(document: Mapping[str, Any], arch: str, system: Mapping[str, Any] | None = None) -> Iterator[Json]:

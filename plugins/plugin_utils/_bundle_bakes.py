@@ -17,12 +17,11 @@ Json = dict[str, Any]
 
 
 def of(need: Json, document: Mapping[str, Any], rows: Sequence[Json], root: Path, settings: Mapping[str, Any]) -> Bake:
-    """What stands behind the packages of a bake; ``rows`` are what has arrived so far."""
+    """What stands behind the packages of a bake; ``rows`` are what has arrived so far, ``settings`` are placed."""
     bake = next(one for one in document["bakes"] if _bundle.wheels_need(one, need["arch"]) == need)
     image = next(one for one in document["artefacts"]["images"] if one["reference"] == bake["base"])
     archive, base_id = _base(root, image, need, rows)
     source, source_id = _source(root, bake["inputs"], rows)
-    wheels = settings["fleet_bundle_wheels"]
     return Bake(
         inputs=bake["inputs"],
         install=bake["files_digest"],
@@ -31,7 +30,7 @@ def of(need: Json, document: Mapping[str, Any], rows: Sequence[Json], root: Path
         source=source,
         source_id=source_id,
         further=settings["fleet_bundle_requirements"],
-        find=Path(wheels).expanduser().resolve() if wheels else None,
+        find=settings["fleet_bundle_wheels"],
     )
 
 

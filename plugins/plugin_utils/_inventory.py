@@ -129,6 +129,9 @@ class Inventory:
         """Relative files of the controller lie beside the inventory, or where the command was given."""
         return str(self._of_host(host).get("inventory_dir") or os.getcwd())
 
+    def beside(self, host: str, path: str) -> Path:
+        return Path(self.folder(host), os.path.expanduser(path)).resolve()
+
 
 def _template_flaw(name: str, error: AnsibleError) -> Flaw:
     reason = " ".join(str(error).split()).rstrip(".")

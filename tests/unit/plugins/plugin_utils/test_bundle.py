@@ -439,6 +439,25 @@ def test_data_are_gathered_with_their_token_which_no_node_needs_then():
     assert [sorted(item) for item in found] == [["format", "path", "source"]] * 2
 
 
+def test_each_place_in_the_settings_begins_at_the_same_folder():
+    settings = {
+        "fleet_bundle_dir": "bundle",
+        "fleet_bundle_packages": "../packages",
+        "fleet_bundle_wheels": None,
+        "fleet_bundle_extra": ["a", "/b"],
+        "fleet_bundle_requirements": ["more"],
+    }
+    assert _bundle.placed(settings, Path("/inventory").joinpath) == {
+        **settings,
+        "fleet_bundle_dir": Path("/inventory/bundle"),
+        "fleet_bundle_packages": Path("/inventory/../packages"),
+        "fleet_bundle_extra": [Path("/inventory/a"), Path("/b")],
+    }
+    assert _bundle.placed({"fleet_bundle_wheels": "wheels"}, Path("/i").joinpath) == {
+        "fleet_bundle_wheels": Path("/i/wheels")
+    }
+
+
 def test_data_that_the_bundle_has_not_are_told():
     held = bundle()
     _bundle_data.resolved([{**ITEM, "files": [FILE, FILE]}], held)
