@@ -87,8 +87,10 @@ def observe_storage(system: System, want: dict[str, Any]) -> dict[str, Any]:
 # --- plan
 
 
-def plan_storage(want: dict[str, Any], observed: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    mounts, against = _host_mounts.plan(want, observed["storage"])
+def plan_storage(
+    want: dict[str, Any], observed: dict[str, Any], partial: bool = False
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    mounts, against = _host_mounts.plan(want, observed["storage"], partial)
     folders, more = _host_files.plan_directories(_host_mounts.directories(want), observed["directories"])
     return mounts + folders, against + more
 
@@ -98,13 +100,14 @@ def plan(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Everything that differs, in the order it is carried out.
 
-    ``partial``: the node has services that the document does not know, and what they wait for at boot stays.
+    ``partial``: the node has services that the document does not know. Their storage stays, and what they wait for
+    at boot.
     """
     engine = observed["engine"]
     actions, findings = _host_engine.plan_install(want, engine)
     parts = [
         # Before the directories, which may lie on what is mounted.
-        _host_mounts.plan(want, observed["storage"]),
+        _host_mounts.plan(want, observed["storage"], partial),
         _host_files.plan_directories(_host_files.wanted_directories(want), observed["directories"]),
         _host_files.plan_ca(want.get("ca_bundle"), observed["ca_bundle"]),
         _sysctl.plan(want["forwarding"], observed["forwarding"]) if observed["forwarding"] else ([], []),

@@ -121,10 +121,10 @@ def _leftovers(system: System, wanted: set[str]) -> list[str]:
 # --- plan
 
 
-def plan(want: Json, observed: Json) -> tuple[list[Json], list[Json]]:
-    actions = [
-        action("host", "remove_mount", path, "The inventory has this mount no more.") for path in observed["leftover"]
-    ]
+def plan(want: Json, observed: Json, partial: bool = False) -> tuple[list[Json], list[Json]]:
+    """``partial``: what the document does not name may be there for somebody else."""
+    leftover = [] if partial else observed["leftover"]
+    actions = [action("host", "remove_mount", path, "The inventory has this mount no more.") for path in leftover]
     findings: list[Json] = []
     coming: set[str] = set()
     for mount in remote(want):

@@ -143,15 +143,16 @@ class Node:
         return _node_secrets.content(self.system, identity, self.secrets)
 
     def _plan_host(self) -> tuple[list[Json], list[Json], Json]:
+        partial = self.document["prune"] == "ignore"
         if self.scope == {"mounts"}:
-            return (*_host.plan_storage(self.host, _host.observe_storage(self.system, self.host)), {})
+            return (*_host.plan_storage(self.host, _host.observe_storage(self.system, self.host), partial), {})
         on_host_network = [s["name"] for s in self.document["services"] if s["container"]["network"] == "host"]
         if "host" not in self.scope and not ("services" in self.scope and on_host_network):
             return [], [], {}
         observed = _host.observe(self.system, self.host, self.reader)
         if "host" not in self.scope:
             return [], [], observed
-        actions, findings = _host.plan(self.host, observed, partial=self.document["prune"] == "ignore")
+        actions, findings = _host.plan(self.host, observed, partial)
         findings = findings + _host.host_network_findings(observed, on_host_network)
         if not self.interrupting:
             actions = [act for act in actions if not act["interrupts"]]

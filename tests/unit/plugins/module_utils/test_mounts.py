@@ -303,6 +303,9 @@ def test_storage_alone_is_planned_alone(node):
     _host_apply.apply(wanted, actions, node.system, lambda _text: None)
     assert (node.root / "srv/models").is_dir()
     assert _host.plan_storage(wanted, _host.observe_storage(node.system, wanted)) == ([], [])
+    seen = _host.observe_storage(node.system, want())
+    assert names(_host.plan_storage(want(), seen)[0]) == ["remove_mount"]
+    assert _host.plan_storage(want(), seen, partial=True) == ([], [])
 
 
 def test_other_options_wait_for_the_next_mount(node):
@@ -360,6 +363,7 @@ def test_a_mount_that_left_the_inventory_leaves_the_boot(node):
     node.converge(want(mounts=[SFS]))
     node.put("/etc/systemd/system/srv.mount", "[Mount]\n")
     node.calls.clear()
+    assert node.plan(want(), partial=True) == ([], [])
     actions, _findings = node.plan(want())
     assert [(step["action"], step["target"]) for step in actions] == [("remove_mount", UNIT)]
     node.converge(want())

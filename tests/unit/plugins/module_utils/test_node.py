@@ -48,10 +48,13 @@ def test_only_a_node_that_never_had_an_engine_has_nothing_to_remove(tmp_path, ac
 def test_the_host_is_told_that_the_document_is_a_part(tmp_path, monkeypatch, prune, action, partial):
     told = []
     monkeypatch.setattr(_node._host, "observe", lambda *_arguments: {"metadata_block": {"managed": False}})
-    monkeypatch.setattr(_node._host, "plan", lambda _want, _observed, partial: told.append(partial) or ([], []))
+    monkeypatch.setattr(_node._host, "observe_storage", lambda *_arguments: {})
+    for plan in ("plan", "plan_storage"):
+        monkeypatch.setattr(_node._host, plan, lambda _want, _observed, partial: told.append(partial) or ([], []))
     monkeypatch.setattr(_node._host, "host_network_findings", lambda *_arguments: [])
-    node(tmp_path, action, "host", prune=prune).plan()
-    assert told == [partial]
+    for scope in ("host", "mounts"):
+        node(tmp_path, action, scope, prune=prune).plan()
+    assert told == [partial, partial]
 
 
 @pytest.mark.parametrize(("installed", "state"), [(True, "unknown"), (False, "absent")])
