@@ -233,7 +233,7 @@ def awaited_mounts(dropin: str) -> list[str]:
 
 def _quoted(path: str) -> str:
     path = path.replace("%", "%%").replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{path}"' if re.search(r'[\s"\\]', path) else path
+    return f'"{path}"' if re.search(r"[\s\"'\\]", path) else path
 
 
 def proxy_dropin() -> str:

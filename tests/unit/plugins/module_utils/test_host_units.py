@@ -58,7 +58,8 @@ OBSERVED = {
 
 
 @pytest.mark.parametrize(
-    "path", ["/mnt/plain", "/mnt/a b", "/mnt/50%", "/mnt/100%%", '/mnt/"quoted" \\ b', "/mnt/#a", "/mnt/ü"]
+    "path",
+    ["/mnt/plain", "/mnt/a b", "/mnt/50%", "/mnt/100%%", '/mnt/"quoted" \\ b', "/mnt/#a", "/mnt/ü", "/mnt/bob's"],
 )
 def test_the_mounts_of_the_order_are_read_back(path):
     mounts = sorted(["/mnt/other", path, "/mnt/z z"])
