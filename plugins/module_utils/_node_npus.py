@@ -23,7 +23,8 @@ def read(system: System, document: Json, scope: set[str]) -> Json | None:
     want = document["host"]["npus"]
     if not scope & {"services", "bakes", "jobs"} or not (want["needed"] or want["expected"]):
         return None
-    return _npu_facts.read(system, want, running_holders)
+    socket_path = document["host"]["engine"]["socket"]
+    return _npu_facts.read(system, want, lambda: running_holders(socket_path))
 
 
 def findings(npu: Json | None, document: Json) -> list[Json]:

@@ -5,13 +5,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import json
+import socketserver
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import npu_smi as simulator
 import pytest
 
+from ansible_collections.ascend.fleet.plugins.module_utils import _node_npus
 from ansible_collections.ascend.fleet.plugins.module_utils._npu_facts import findings, read
 from ansible_collections.ascend.fleet.plugins.module_utils._npu_ids import davinci_ids, soc
 from ansible_collections.ascend.fleet.plugins.module_utils._system import Result, System
@@ -98,7 +104,10 @@ class Host:
     def read(self, **want: Any) -> dict[str, Any]:
         holders = want.pop("holders", tuple)
         clock = want.pop("clock", lambda: 0.0)
-        return read(System(str(self.root), self._run), want, holders, clock)
+        return read(self.system(), want, holders, clock)
+
+    def system(self) -> System:
+        return System(str(self.root), self._run)
 
 
 @pytest.fixture
@@ -304,6 +313,50 @@ def test_a_failing_tool_is_explained(host: Host, fault: dict[str, Any], check: s
     if check == "npu-held":
         assert "notebook" in facts["error"]["cause"]
     assert findings(facts)[0]["message"] == facts["error"]["cause"]
+
+
+@contextlib.contextmanager
+def engine(path: Path, running: dict[str, bool]) -> Iterator[str]:
+    """An engine at a socket of its own; each of its containers has a card."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def address_string(self) -> str:
+            return "unix"
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            name = self.path.split("/")[2]
+            body: Any = [{"Id": one} for one in running]
+            if name in running:
+                host = {"Devices": [{"PathOnHost": "/dev/davinci0"}]}
+                body = {"Name": f"/{name}", "State": {"Running": running[name]}, "HostConfig": host, "Config": {}}
+            raw = json.dumps(body).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(raw)))
+            self.end_headers()
+            self.wfile.write(raw)
+
+    with socketserver.ThreadingUnixStreamServer(str(path), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield str(path)
+        server.shutdown()
+
+
+def test_the_engine_of_the_document_names_who_holds_the_cards(host: Host, tmp_path_factory: Any) -> None:
+    state = simulator.default_state("910B3", cards=1)
+    state["faults"] = [{"kind": "code", "code": -8020}]
+    host.state(state)
+    host.nodes(0)
+    host.tool()
+    with engine(tmp_path_factory.mktemp("run") / "own.sock", {"notebook": True, "ended": False}) as socket_path:
+        npus = {"needed": True, "expected": None, "npu_smi": TOOL}
+        document = {"host": {"npus": npus, "engine": {"socket": socket_path}}}
+        facts = _node_npus.read(host.system(), document, {"services"})
+    assert facts
+    assert "notebook" in facts["error"]["cause"]
+    assert "ended" not in facts["error"]["cause"]
 
 
 def test_one_time_limit_for_all_calls(host: Host) -> None:
