@@ -106,7 +106,8 @@ class DockerImages(ImageEngine):
         def own_way(host: str) -> bool:
             return hidden or (host == DEFAULT_HOST and bool(config.get("Mirrors")))
 
-        proxy = {**urls, "no_proxy": str(told.get("NoProxy") or "").split(",")}
+        past = [name.strip() for name in str(told.get("NoProxy") or "").split(",")]
+        proxy = {**urls, "no_proxy": [name for name in past if name]}
         return Network(insecure, proxy if any(urls.values()) and not hidden else None, own_way)
 
     def folder(self) -> str:

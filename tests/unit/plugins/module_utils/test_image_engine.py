@@ -1,13 +1,16 @@
 # Copyright: (c) 2026, ascend.fleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What engines say of a pull that failed, and whether it is tried again."""
+"""What engines say: of a pull that failed, and of their way out."""
 
 from __future__ import annotations
+
+from types import SimpleNamespace
 
 import pytest
 
 from ansible_collections.ascend.fleet.plugins.module_utils._image_engine import PullError
+from ansible_collections.ascend.fleet.plugins.module_utils._image_engine_docker import DockerImages
 from ansible_collections.ascend.fleet.plugins.module_utils._image_reference import parse
 
 DIGEST = "sha256:0fab403c" + "401" * 18 + "ab"
@@ -66,3 +69,18 @@ CASES = [
 def test_what_an_engine_says_is_understood(said, check, again):
     error = PullError(parse("reg:5000/x:1"), said)
     assert (error.finding["check"], error.again) == (check, again)
+
+
+@pytest.mark.parametrize(
+    ("told", "past"),
+    [
+        ("localhost, .example.com ,10.0.0.0/8", ["localhost", ".example.com", "10.0.0.0/8"]),
+        ("localhost,", ["localhost"]),
+        ("", []),
+        (None, []),
+    ],
+)
+def test_the_engine_says_what_goes_past_its_proxy(told, past):
+    info = {"HttpProxy": "http://proxy:3128", "HttpsProxy": "", "NoProxy": told}
+    engine = DockerImages(SimpleNamespace(info=lambda: info))
+    assert engine.network().proxy == {"http": "http://proxy:3128", "https": "", "no_proxy": past}
