@@ -25,7 +25,6 @@ Json = Dict[str, Any]
 
 DOCKER = "docker"
 CONTAINERD = "containerd"
-AUTO = "auto"
 # Where containerd keeps running containers of a namespace: kubelet runs them there, or does not use containerd.
 PODS = "/run/containerd/io.containerd.runtime.v2.task/{namespace}"
 # Each can do all that is needed; ctr comes with containerd itself.

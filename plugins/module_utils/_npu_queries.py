@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, NamedTuple
+from typing import Dict, NamedTuple
 
 _PAIR = re.compile(r"^\s*(\S.*?)\s*:(?:\s+(.*?)|)\s*$")
 _COUNTS = ("Total Count", "Card Count")
 _MAPPING_COLUMNS = re.compile(r"NPU ID|Slot ID|Chip ID|Chip Logic ID|Chip Phy-ID|Chip Name")
 _NUMBER = re.compile(r"^\d+$")
-_PROCESS = re.compile(r"^\s*Process id:(\d+)\s+Process name:(.*?)\s*Process memory\(MB\):(\d+)\s*$")
 
 Fields = Dict[str, str]
 
@@ -111,15 +110,6 @@ def _split_chip(paragraph: Fields, keys: list[str]) -> tuple[Fields, Fields]:
     head = _flat_marker(keys) or 0
     rest = {key: paragraph[key] for key in keys[:head]}
     return {key: paragraph[key] for key in keys[head:] if key != "Chip ID"}, rest
-
-
-def parse_processes(text: str) -> list[dict[str, Any]]:
-    """``-t proc-mem``."""
-    return [
-        {"pid": int(match.group(1)), "name": match.group(2), "memory_mb": int(match.group(3))}
-        for match in map(_PROCESS.match, text.splitlines())
-        if match
-    ]
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:

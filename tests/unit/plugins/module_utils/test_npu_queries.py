@@ -1,20 +1,18 @@
 # Copyright: (c) 2026, ascend.fleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The other queries of npu-smi, hccn_tool and the vendor's version files."""
+"""The other queries of npu-smi, and the vendor's version files."""
 
 from __future__ import annotations
 
 import pytest
 
-from ansible_collections.ascend.fleet.plugins.module_utils._hccn import parse_configuration, parse_fields
 from ansible_collections.ascend.fleet.plugins.module_utils._npu_host import parse_info
 from ansible_collections.ascend.fleet.plugins.module_utils._npu_queries import (
     Chip,
     parse_details,
     parse_listing,
     parse_mapping,
-    parse_processes,
 )
 
 TABLE = "| NPU ID | Name  |\n| npu-smi 25.2.0   Version: 25.2.0 |\n"
@@ -81,32 +79,6 @@ def test_details_of_the_management_controller_and_of_one_chip() -> None:
 
 def test_a_long_value_goes_on_in_the_next_line() -> None:
     assert parse_details("Error Information: one,\n      two\n").card == {"Error Information": "one, two"}
-
-
-def test_processes_of_a_chip() -> None:
-    text = "Process id:4711  Process name:python3 -m x     Process memory(MB):55436\n"
-    assert parse_processes(text) == [{"pid": 4711, "name": "python3 -m x", "memory_mb": 55436}]
-
-
-@pytest.mark.parametrize(
-    ("text", "fields"),
-    [
-        ("ipaddr:10.1.2.3\nnetmask:255.255.0.0\n", {"ipaddr": "10.1.2.3", "netmask": "255.255.0.0"}),
-        ("link status: DOWN\n", {"link status": "DOWN"}),
-        ("net health status: Receive timeout\n", {"net health status": "Receive timeout"}),
-        ("default gateway:10.1.0.1, Iface:eth0\n", {"default gateway": "10.1.0.1, Iface:eth0"}),
-        ("Device ID is out of the valid range.\nCmd execute failed!\n", {}),
-    ],
-)
-def test_fields_of_hccn_tool(text: str, fields: dict[str, str]) -> None:
-    assert parse_fields(text) == fields
-
-
-def test_configuration_of_the_npu_network() -> None:
-    assert parse_configuration("address_0=10.1.2.3\n...\nnetmask_0 = 255.255.0.0\n# x_1=2\n") == {
-        "address_0": "10.1.2.3",
-        "netmask_0": "255.255.0.0",
-    }
 
 
 def test_version_file() -> None:

@@ -12,15 +12,24 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.ascend.fleet.plugins.module_utils import _hccn, _npu_host, _npu_queries, _npu_smi
+from ansible_collections.ascend.fleet.plugins.module_utils import _npu_host, _npu_queries, _npu_smi
 
 SHARED = Path(os.environ.get("ASCEND_FLEET_SHARED", Path(__file__).resolve().parents[4].parent / "shared"))
 SAMPLES = SHARED / "npu-samples"
 pytestmark = pytest.mark.skipif(not SAMPLES.is_dir(), reason=f"no recorded npu-smi output in {SAMPLES}")
 
 RECORDED = sorted(path.name.removesuffix(".expected.json") for path in SAMPLES.glob("*.expected.json"))
-# What no part of the collection reads: topology, watch, HCCS counters, a folder listing.
-UNREAD = ("info -t topo", "info watch", "info -t hccs", "ls /dev/davinci*")
+# What no part of the collection reads: topology, watch, HCCS counters, memory by process, the network of the chips,
+# a folder listing.
+UNREAD = (
+    "info -t topo",
+    "info watch",
+    "info -t hccs",
+    "info -t proc-mem",
+    "hccn_tool",
+    "hccn.conf",
+    "ls /dev/davinci*",
+)
 
 # Recordings that are not whole. Every other recorded table must be believed.
 NOT_WHOLE = {
@@ -43,9 +52,6 @@ READERS = {
     "info -l": lambda text: _npu_queries.parse_listing(text)._asdict(),
     "info -m": _mapping,
     "info -t": lambda text: _npu_queries.parse_details(text)._asdict(),
-    "info -t proc-mem": lambda text: {"processes": _npu_queries.parse_processes(text)},
-    "hccn_tool": lambda text: {"fields": _hccn.parse_fields(text)},
-    "hccn.conf": _hccn.parse_configuration,
     "info file": _npu_host.parse_info,
 }
 
