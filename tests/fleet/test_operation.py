@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ansible_collections.ascend.fleet.plugins.module_utils import _units
 from ansible_collections.ascend.fleet.plugins.module_utils._document import LEASE_FILE as LEASE
 from ansible_collections.ascend.fleet.plugins.module_utils._work import STATUS_FILE as STATUS
 from tests import playbook_run
@@ -195,29 +196,32 @@ def test_plan_contacts_the_nodes_only_when_asked(ground: Ground) -> None:
     assert ("create", "web") in {(change["action"], change["target"]) for change in changes}
 
 
+def roles_alone(ground: Ground, *entries: dict[str, Any], check: bool = False) -> playbook_run.Outcome:
+    """One play on n1 in which a role of its own brings each of the entries."""
+    brought = [{key: value for key, value in entry.items() if key != "kind"} for entry in entries]
+    roles = [
+        {"role": "ascend.fleet.container_service", "vars": {"container_service_entry": entry}} for entry in brought
+    ]
+    path = ground.folder / "play.yml"
+    path.write_text(yaml.safe_dump([{"hosts": "fleet", "gather_facts": False, "roles": roles}]))
+    done = subprocess.run(
+        [playbook_run.PROGRAM, "-i", str(ground.hosts(BARE)), str(path), "--limit", "n1", *["--check"] * check],
+        cwd=ground.folder,
+        env=playbook_run.environment(COLLECTIONS),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    run = playbook_run.Outcome(done.returncode, done.stdout + done.stderr, ground.folder / "report")
+    assert run.rc == 0, run.out
+    return run
+
+
 @pytest.mark.parametrize("check", [True, False])
 def test_role_brings_one_service_by_itself(ground: Ground, check: bool) -> None:
-    entry = {key: value for key, value in ground.service("alone", port=8000).items() if key != "kind"}
-    play = {
-        "name": "One service",
-        "hosts": "fleet",
-        "gather_facts": False,
-        "roles": [{"role": "ascend.fleet.container_service", "vars": {"container_service_entry": entry}}],
-    }
-    path = ground.folder / "play.yml"
-    path.write_text(yaml.safe_dump([play]))
     for changed in (2, 0):
-        done = subprocess.run(
-            [playbook_run.PROGRAM, "-i", str(ground.hosts(BARE)), str(path), "--limit", "n1", *["--check"] * check],
-            cwd=ground.folder,
-            env=playbook_run.environment(COLLECTIONS),
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        run = playbook_run.Outcome(done.returncode, done.stdout + done.stderr, ground.folder / "report")
-        assert run.rc == 0, run.out
+        run = roles_alone(ground, ground.service("alone", port=8000), check=check)
         if check:
             assert run.verdict["ok"] is None
             assert containers(ground.node()) == set()
@@ -225,3 +229,30 @@ def test_role_brings_one_service_by_itself(ground: Ground, check: bool) -> None:
         assert (run.changed["n1"] > 0) is (changed > 0)
         assert run.verdict["ok"] is True
         assert answer(ground.node(), 8000) == "alone"
+
+
+def test_roles_alone_and_chosen_services_leave_each_other_what_they_wait_for(ground: Ground) -> None:
+    node = ground.node()
+    node.exec("mkdir", "-p", "/srv/chat", "/srv/web")
+    chat = ground.service("chat", port=8001, npus=2, mounts=["/srv/chat:/data"])
+    web = ground.service("web", port=8000, mounts=["/srv/web:/data"])
+
+    def order() -> tuple[list[str], bool]:
+        text = str(node.exec("cat", _units.ORDER_DROPIN).out)
+        return _units.awaited_mounts(text), _units.DRIVER in text and exists(node, _units.DRIVER_SCRIPT)
+
+    roles_alone(ground, chat, web)
+    mounts, cards = order()
+    assert {"/srv/chat", "/srv/web"} <= set(mounts)
+    assert cards
+    assert roles_alone(ground, chat, web).changed["n1"] == 0
+
+    both = {**BARE, "fleet_services": [chat, web]}
+    assert ground.run("site", "--limit", "n1", **both).rc == 0
+    chosen = ground.run("site", "--limit", "n1", **both, fleet_only=["web"])
+    assert (chosen.rc, chosen.changed["n1"]) == (0, 0), chosen.out
+    assert order() == (["/srv/chat", "/srv/web"], True)
+    # A run of the whole inventory knows that nobody waits any more.
+    alone = ground.run("site", "--limit", "n1", **{**BARE, "fleet_services": [web], "fleet_prune": "remove"})
+    assert alone.rc == 0, alone.out
+    assert order() == (["/srv/web"], False)
