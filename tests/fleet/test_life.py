@@ -163,7 +163,7 @@ def test_drift_names_what_was_changed_by_hand(drifted: Outcome, change: str) -> 
 def test_the_next_run_mends_the_drift(life: Ground, drifted: Outcome) -> None:
     # The container under a service's name is not ours any more: nobody but its owner may remove it.
     refused = life.run("site", **wanted(life))
-    assert refused.rc != 0 and refused.verdict["failures"], refused.out
+    assert refused.rc != 0
     assert {item["service"] for item in refused.verdict["failures"] if item["host"] == "n1"} == {"small"}
     docker(life.node(), "rm", "-f", "small")
     mended = life.run("site", **wanted(life))
