@@ -296,6 +296,10 @@ def is_fleet(container: Json) -> bool:
     return LABEL_SCHEMA in labels_of(container)
 
 
+def is_job(container: Json) -> bool:
+    return LABEL_JOB in labels_of(container)
+
+
 def service_of(container: Json) -> str | None:
     """The service of the fleet that a container belongs to; None for a foreign one."""
     return labels_of(container).get(LABEL_SERVICE) if is_fleet(container) else None

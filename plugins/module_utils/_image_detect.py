@@ -10,14 +10,6 @@ from typing import Any, Dict
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import EngineReader, EngineUnavailable
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
 from ansible_collections.ascend.fleet.plugins.module_utils._image_engine import ImageEngine
-from ansible_collections.ascend.fleet.plugins.module_utils._image_engine_containerd import (
-    ADDRESS,
-    NAMESPACE,
-    ContainerdImages,
-    CtrImages,
-    NerdctlImages,
-    program,
-)
 from ansible_collections.ascend.fleet.plugins.module_utils._image_engine_docker import DockerImages
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
@@ -27,8 +19,8 @@ DOCKER = "docker"
 CONTAINERD = "containerd"
 # Where containerd keeps running containers of a namespace: kubelet runs them there, or does not use containerd.
 PODS = "/run/containerd/io.containerd.runtime.v2.task/{namespace}"
-# Each can do all that is needed; ctr comes with containerd itself.
-TOOLS: tuple[tuple[str, type[ContainerdImages]], ...] = (("ctr", CtrImages), ("nerdctl", NerdctlImages))
+ADDRESS = "/run/containerd/containerd.sock"
+NAMESPACE = "k8s.io"
 
 
 def is_docker(store: Json | None) -> bool:
@@ -58,14 +50,11 @@ def engine(system: System, reader: EngineReader, store: Json | None) -> ImageEng
     return containerd
 
 
-def _containerd(system: System, store: Json) -> ContainerdImages | None:
-    address = store.get("address") or ADDRESS
-    if not system.exists(address):
-        return None
-    for name, kind in TOOLS:
-        if program(system, name):
-            return kind(system, address, store_namespace(store))
-    return None
+def _containerd(system: System, store: Json) -> ImageEngine | None:
+    # Most documents name Docker, and a node reads the source of everything anew at each call.
+    from ansible_collections.ascend.fleet.plugins.module_utils import _image_engine_containerd
+
+    return _image_engine_containerd.detect(system, store.get("address") or ADDRESS, store_namespace(store))
 
 
 def store_namespace(store: Json | None) -> str:

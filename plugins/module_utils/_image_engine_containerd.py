@@ -34,9 +34,9 @@ from ansible_collections.ascend.fleet.plugins.module_utils._system import Result
 
 Json = Dict[str, Any]
 
-ADDRESS = "/run/containerd/containerd.sock"
-NAMESPACE = "k8s.io"
 ROOT = "/var/lib/containerd"
+# The namespace of kubelet's images.
+KUBELETS = "k8s.io"
 ASK_SECONDS = 60.0
 LOAD_SECONDS = 7200.0
 UNPACK_SECONDS = 7200.0
@@ -63,7 +63,7 @@ class ContainerdImages(ImageEngine):
 
     kind = "containerd"
 
-    def __init__(self, system: System, address: str = ADDRESS, namespace: str = NAMESPACE) -> None:
+    def __init__(self, system: System, address: str, namespace: str) -> None:
         self._system = system
         self._address = address
         self._namespace = namespace
@@ -145,7 +145,7 @@ class ContainerdImages(ImageEngine):
         return found
 
     def _lister(self) -> str:
-        return "crictl" if program(self._system, "crictl") and self._namespace == NAMESPACE else self.tool
+        return "crictl" if program(self._system, "crictl") and self._namespace == KUBELETS else self.tool
 
     def _run(self, *words: str, timeout: float = ASK_SECONDS) -> Result:
         return self._system.run([*self._command(), *words], timeout)
@@ -307,6 +307,18 @@ class NerdctlImages(ContainerdImages):
         argv = [*self._command(), "--hosts-dir", hosts, "pull", source]
         # It does not tell how far it is where nobody looks on.
         return self._system.follow(argv, lambda text: None, UNPACK_SECONDS)
+
+
+# Each can do all that is needed; ctr comes with containerd itself.
+TOOLS: tuple[type[ContainerdImages], ...] = (CtrImages, NerdctlImages)
+
+
+def detect(system: System, address: str, namespace: str) -> ContainerdImages | None:
+    """The containerd that listens there, by the first tool that the node has for it."""
+    if not system.exists(address):
+        return None
+    kind = next((kind for kind in TOOLS if program(system, kind.tool)), None)
+    return kind(system, address, namespace) if kind else None
 
 
 def program(system: System, name: str) -> bool:

@@ -28,6 +28,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils._container_engine imp
     cards_of,
     create_body,
     ended_at,
+    is_job,
     is_running,
     started_at,
 )
@@ -186,7 +187,7 @@ class _Queue:
         with contextlib.suppress(FleetError):
             # Whatever stays because the engine is gone is found by its label; what has none is not ours.
             container = self.tools.reader.inspect(name)
-            if container is not None and _node_jobs.is_job(container):
+            if container is not None and is_job(container):
                 self.tools.client.remove(name)
 
     def _free(self, cards: list[int]) -> None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Dict, NamedTuple, Sequence
+from typing import TYPE_CHECKING, Any, Dict, NamedTuple, Sequence
 
 from ansible_collections.ascend.fleet.plugins.module_utils import (
     _bake,
@@ -14,10 +14,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils import (
     _host,
     _host_engine,
     _node_checks,
-    _node_jobs,
-    _node_models,
     _node_npus,
-    _node_packages,
     _node_rollback,
     _node_secrets,
     _node_services,
@@ -25,15 +22,17 @@ from ansible_collections.ascend.fleet.plugins.module_utils import (
     _node_storage,
     _reach,
 )
-from ansible_collections.ascend.fleet.plugins.module_utils._container_engine import EngineDefaults, is_running
+from ansible_collections.ascend.fleet.plugins.module_utils._container_engine import EngineDefaults, is_job, is_running
 from ansible_collections.ascend.fleet.plugins.module_utils._container_facts import Neighbour, NodeFacts
 from ansible_collections.ascend.fleet.plugins.module_utils._container_plan import plan_container
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import EngineReader, EngineUnavailable
 from ansible_collections.ascend.fleet.plugins.module_utils._node_bakes import BakeScope
 from ansible_collections.ascend.fleet.plugins.module_utils._node_image_scope import NOTHING, ImageScope
-from ansible_collections.ascend.fleet.plugins.module_utils._node_jobs import JobPlan
 from ansible_collections.ascend.fleet.plugins.module_utils._node_services import Placed, Work
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
+
+if TYPE_CHECKING:
+    from ansible_collections.ascend.fleet.plugins.module_utils._node_jobs import JobPlan
 
 Json = Dict[str, Any]
 
@@ -109,14 +108,10 @@ class Node:
         if images:
             about_images = self.images.plan(images.result(), npu, coming, unseen, self._ways_back)
         actions, findings = actions + about_images.actions, findings + about_images.findings
-        if "packages" in self.scope and not self.removing:
-            packages = self.document["artefacts"]["packages"]
-            unpacked, against = _node_packages.plan(packages, _node_storage.coming(actions))
-            actions, findings = actions + unpacked, findings + against
+        unpacked, against = self._plan_packages(actions)
+        actions, findings = actions + unpacked, findings + against
         actions = actions + self._plan_bakes(npu, coming, unseen)
-        if "models" in self.scope and not self.removing:
-            models = self.document["artefacts"]["models"]
-            actions = actions + _node_models.plan(self.system, models, _node_storage.coming(actions))
+        actions = actions + self._plan_models(actions)
         seen = self.document["services"] if self.scope & {"services", "images"} else []
         placed = [Placed(service, None, []) for service in seen]
         work: list[Work] = []
@@ -129,14 +124,14 @@ class Node:
         if unseen:
             lines = [dict(line, state="unknown") for line in lines]
         jobs = None
-        if "jobs" in self.scope:
+        if "jobs" in self.scope and self.document["jobs"]:
             leaving = {one.spec["name"] for one in work if one.state == "absent"}
             jobs = self._plan_jobs(npu, containers, actions, leaving, coming)
             actions = actions + jobs.actions
             if self.observing:
                 # Where they are carried out, what stands against one job stops no other.
                 findings = findings + jobs.findings
-            lines += [_node_jobs.status(one) for one in jobs.seen]
+            lines += jobs.lines()
         return NodePlan(actions, findings, lines, placed, work, node, jobs, about_images.lines, self.bakes.lines())
 
     def read_secret(self, identity: str) -> str:
@@ -167,6 +162,24 @@ class Node:
         except EngineUnavailable as error:
             return {}, error
 
+    # What few documents have is loaded where one has it: a node reads the source of everything anew at each call.
+
+    def _plan_packages(self, earlier: list[Json]) -> tuple[list[Json], list[Json]]:
+        wanted = [] if self.removing or "packages" not in self.scope else self.document["artefacts"]["packages"]
+        if not wanted:
+            return [], []
+        from ansible_collections.ascend.fleet.plugins.module_utils import _node_packages
+
+        return _node_packages.plan(wanted, _node_storage.coming(earlier))
+
+    def _plan_models(self, earlier: list[Json]) -> list[Json]:
+        wanted = [] if self.removing or "models" not in self.scope else self.document["artefacts"]["models"]
+        if not wanted:
+            return []
+        from ansible_collections.ascend.fleet.plugins.module_utils import _node_models
+
+        return _node_models.plan(self.system, wanted, _node_storage.coming(earlier))
+
     def _plan_bakes(self, npu: Json | None, engine_coming: str | None, unseen: str | None) -> list[Json]:
         """Baked images get the names that they have on this node."""
         in_scope = "bakes" in self.scope
@@ -188,7 +201,7 @@ class Node:
             _container_facts.neighbour(container)
             for container in containers.values()
             # A job that has ended holds no card any more.
-            if is_running(container) or not _node_jobs.is_job(container)
+            if is_running(container) or not is_job(container)
         ]
         parent = _host.cgroup_parent(host) if host else None
         return _node_services.place(self.document, npu, neighbours, self.system.exists, parent)
@@ -253,6 +266,8 @@ class Node:
         leaving: set[str],
         engine_coming: str | None,
     ) -> JobPlan:
+        from ansible_collections.ascend.fleet.plugins.module_utils import _node_jobs
+
         placed, _problems = self._place(npu, containers, {})
 
         def facts_of(specs: list[Json]) -> NodeFacts:

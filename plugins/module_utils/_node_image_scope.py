@@ -13,7 +13,6 @@ import platform
 from typing import Any, Callable, Dict, NamedTuple
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _image_detect, _image_history, _node_images
-from ansible_collections.ascend.fleet.plugins.module_utils._containerd_hosts import plan_dragonfly
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import EngineReader
 from ansible_collections.ascend.fleet.plugins.module_utils._image_engine import ImageEngine
 from ansible_collections.ascend.fleet.plugins.module_utils._image_reference import parse
@@ -86,6 +85,8 @@ class ImageScope:
         findings: list[Json] = []
         folder, proxy = self.store.get("hosts_dir"), self.store.get("dragonfly")
         if engine and engine.kind == _image_detect.CONTAINERD and folder and proxy:
+            from ansible_collections.ascend.fleet.plugins.module_utils._containerd_hosts import plan_dragonfly
+
             registries = [parse(image["reference"]).host for image in self.images]
             mirrors, findings = plan_dragonfly(self.system, folder, proxy, registries)
             actions = mirrors + actions

@@ -19,6 +19,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils import (
 from ansible_collections.ascend.fleet.plugins.module_utils._container_cards import give_cards
 from ansible_collections.ascend.fleet.plugins.module_utils._container_engine import (
     cards_of,
+    is_job,
     is_running,
     labels_of,
     service_of,
@@ -61,6 +62,9 @@ class JobPlan(NamedTuple):
     actions: list[Json]
     findings: Findings
 
+    def lines(self) -> list[Json]:
+        return [status(one) for one in self.seen]
+
 
 def input_folder(name: str) -> str:
     return f"{JOBS_DIR}/{name}/input"
@@ -68,10 +72,6 @@ def input_folder(name: str) -> str:
 
 def failure_file(name: str) -> str:
     return f"{JOBS_DIR}/{name}/failure.json"
-
-
-def is_job(container: Json) -> bool:
-    return LABEL_JOB in labels_of(container)
 
 
 def look(system: System, jobs: Iterable[Json], containers: dict[str, Json]) -> list[Seen]:
