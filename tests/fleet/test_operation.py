@@ -196,10 +196,13 @@ def test_plan_contacts_the_nodes_only_when_asked(ground: Ground) -> None:
     assert ("create", "web") in {(change["action"], change["target"]) for change in changes}
 
 
-def roles_alone(ground: Ground, *entries: dict[str, Any], check: bool = False) -> playbook_run.Outcome:
-    """One play on n1 in which a role of its own brings each of the entries."""
+def roles_alone(
+    ground: Ground, *entries: dict[str, Any], check: bool = False, prepared: bool = False
+) -> playbook_run.Outcome:
+    """One play on n1 in which a role of its own brings each of the entries, after one for the host where asked."""
     brought = [{key: value for key, value in entry.items() if key != "kind"} for entry in entries]
-    roles = [
+    roles: list[dict[str, Any]] = [{"role": "ascend.fleet.host_prep"}] if prepared else []
+    roles += [
         {"role": "ascend.fleet.container_service", "vars": {"container_service_entry": entry}} for entry in brought
     ]
     path = ground.folder / "play.yml"
@@ -241,11 +244,11 @@ def test_roles_alone_and_chosen_services_leave_each_other_what_they_wait_for(gro
         text = str(node.exec("cat", _units.ORDER_DROPIN).out)
         return _units.awaited_mounts(text), _units.DRIVER in text and exists(node, _units.DRIVER_SCRIPT)
 
-    roles_alone(ground, chat, web)
+    roles_alone(ground, chat, web, prepared=True)
     mounts, cards = order()
     assert {"/srv/chat", "/srv/web"} <= set(mounts)
     assert cards
-    assert roles_alone(ground, chat, web).changed["n1"] == 0
+    assert roles_alone(ground, chat, web, prepared=True).changed["n1"] == 0
 
     both = {**BARE, "fleet_services": [chat, web]}
     assert ground.run("site", "--limit", "n1", **both).rc == 0
