@@ -48,9 +48,11 @@ options:
     type: str
     default: ""
   wait_for:
-    description: The state to wait for. V(nothing) only fetches logs, if O(logs=always).
+    description:
+      - The state to wait for. V(nothing) only fetches logs, if O(logs=always).
+      - V(resumed) is V(running) after an order to resume, which a suspended job takes a while to follow.
     type: str
-    choices: [completed, running, suspended, nothing]
+    choices: [completed, running, suspended, resumed, nothing]
     default: completed
   timeout:
     description: Seconds after which the wait fails, while the job goes on.
@@ -61,7 +63,9 @@ options:
     type: float
     default: 10
   lost_timeout:
-    description: Seconds without any answer of the API server after which the wait fails, while the job goes on.
+    description:
+      - Seconds without any answer of the API server after which the wait fails, while the job goes on.
+      - With O(wait_for=resumed) also the seconds that a job may stay suspended.
     type: int
     default: 600
   logs:

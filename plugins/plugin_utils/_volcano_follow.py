@@ -86,6 +86,7 @@ class Follower:
         self._table: str | None = None
         self._kept: set[str] = set()
         self._absent = 0
+        self._ordered = wish.goal == "resumed"
 
     def run(self) -> Result:
         while not self._round():
@@ -146,6 +147,9 @@ class Follower:
         self._keep_broken(state)
         faults = self._check_rank_table()
         over = _volcano_progress.reached(phase, wish.goal)
+        self._ordered = self._ordered and phase in _volcano_plan.SUSPENDED
+        if over is False and self._ordered:
+            return self._unheard(phase)
         if over is False:
             why = f" ({state.message.rstrip('.')})" if state.message else ""
             again = "; volcano_job_state: resumed starts it again" if phase == _volcano_progress.ABORTED else ""
@@ -154,6 +158,16 @@ class Follower:
             result.message = f"the rank table is broken: {'; '.join(faults)}."
             return True
         return over is not None
+
+    def _unheard(self, phase: str) -> bool:
+        """Volcano carries an order out some time after it was given: until then the job is what it was."""
+        waited = self._clock() - self._started
+        if waited < self._wish.lost_timeout:
+            return False
+        self._result.message = (
+            f"the job is still {phase}: Volcano has not resumed it in {_volcano_progress.duration(waited)}."
+        )
+        return True
 
     def _say(self, text: str) -> None:
         """A state is shown when it changes; the time in brackets alone is no change."""

@@ -15,6 +15,7 @@ GOALS: dict[str, tuple[str, ...]] = {
     "completed": ("Completed",),
     "running": ("Running", "Completed"),
     "suspended": (ABORTED,),
+    "resumed": ("Running", "Completed"),
 }
 ENDS = ("Completed", "Failed", ABORTED, "Terminated")
 _GONE = ("Succeeded", "Completed")

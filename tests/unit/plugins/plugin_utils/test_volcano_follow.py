@@ -98,6 +98,25 @@ REFUSED = _volcano_api.RefusedError("https://c refuses the credentials (401)")
         (["Running", "Terminated"], {}, "the job is Terminated."),
         (["Running", "Aborted"], {}, "the job is Aborted; volcano_job_state: resumed starts it again."),
         (["Running", "Completed"], {"goal": "suspended"}, "the job is Completed."),
+        (["Aborted", "Aborted", "Restarting", "Pending", "Running"], {"goal": "resumed"}, ""),
+        (["Aborting", "Aborted", "Pending", "Running"], {"goal": "resumed"}, ""),
+        (["Running"], {"goal": "resumed"}, ""),
+        (["Aborted", "Failed"], {"goal": "resumed"}, "the job is Failed."),
+        (
+            ["Aborted", "Restarting", "Aborted"],
+            {"goal": "resumed"},
+            "the job is Aborted; volcano_job_state: resumed starts it again.",
+        ),
+        (
+            ["Aborted", "Running"],
+            {"goal": "running"},
+            "the job is Aborted; volcano_job_state: resumed starts it again.",
+        ),
+        (
+            ["Aborted"],
+            {"goal": "resumed", "lost_timeout": 60},
+            "the job is still Aborted: Volcano has not resumed it in 1 min.",
+        ),
         (["Restarting", "Pending", "Running", "Completed"], {}, ""),
         (
             ["Running", {"phase": None}],
