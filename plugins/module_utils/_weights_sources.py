@@ -23,6 +23,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils._transfer_http import
     TRANSPORT_ERRORS,
     Client,
     RefusedError,
+    origin_of,
     shown,
 )
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_terms import (
@@ -237,20 +238,13 @@ def _manifest(wanted: Place, client: Client) -> Listing:
     with client.open(wanted.where, wanted.login) as answer:
         text = answer.read().decode("utf-8", "replace")
     rows, revision = _rows(text)
-    return Listing(
-        revision,
-        [
-            Item(
-                row["path"],
-                urljoin(wanted.where, row.get("url") or quote(row["path"])),
-                row.get("size"),
-                row["sha256"],
-                None,
-                tuple(wanted.login.items()),
-            )
-            for row in rows
-        ],
-    )
+    return Listing(revision, [_manifest_item(wanted, row) for row in rows])
+
+
+def _manifest_item(wanted: Place, row: Mapping[str, Any]) -> Item:
+    url = urljoin(wanted.where, row.get("url") or quote(row["path"]))
+    given = wanted.login if origin_of(url) == origin_of(wanted.where) else {}
+    return Item(row["path"], url, row.get("size"), row["sha256"], None, tuple(given.items()))
 
 
 def _rows(text: str) -> tuple[list[dict[str, Any]], str | None]:

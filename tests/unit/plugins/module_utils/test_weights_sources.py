@@ -103,6 +103,27 @@ def test_a_manifest_over_http(tmp_path: Path, form: str) -> None:
             bring(hub, tmp_path / "bad", wish)
 
 
+@pytest.mark.parametrize(
+    ("url", "with_login"),
+    [
+        (None, True),
+        ("sub/config.json", True),
+        ("{hub}/elsewhere/config.json", True),
+        ("//other.example/config.json", False),
+        ("https://other.example/config.json", False),
+        ("http://127.0.0.1:1/config.json", False),
+    ],
+)
+def test_a_manifest_sends_its_login_to_its_own_server_only(tmp_path: Path, url: str | None, with_login: bool) -> None:
+    row = {"path": "config.json", "sha256": "0" * 64}
+    with HubServer({REPO: {}}) as hub:
+        named = {**row, "url": url.format(hub=hub.url)} if url else row
+        hub.repositories[REPO]["list"] = json.dumps({"files": [named]}).encode()
+        place = sources.place(Wish(hub.plain(REPO, "list")), str(tmp_path), "SECRET")
+        (item,) = sources.listing(place, Client(Access(timeout=5))).items
+    assert dict(item.headers) == ({"Authorization": "Bearer SECRET"} if with_login else {})
+
+
 def test_git_with_large_files(tmp_path: Path) -> None:
     large = {name: body for name, body in WANTED.items() if name.endswith(".safetensors")}
     small = {name: body for name, body in WANTED.items() if name not in large}
