@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -86,21 +86,44 @@ def check(found: Sequence[Offer], values: Values) -> Iterator[Problem]:
 
 
 def propose(found: Sequence[Offer], values: Values) -> tuple[Compute, Compute]:
-    """Requests and limits that fit the smallest node: its cpu and memory in proportion to the NPUs of the job."""
+    """Requests and limits that fit the smallest node: its cpu and memory in proportion to the NPUs of the job.
+
+    What the job says of itself is never contradicted: limits hold its requests and its shared memory, if the node does.
+    """
     usable = [o for o in found if o.obstacle is None and o.npus >= values.npus and o.cpu > 0 and o.memory > 0]
     if not usable:
         return Compute(), Compute()
     cpu = min(offer.cpu * values.npus / offer.npus for offer in usable)
     memory = min(offer.memory * values.npus / offer.npus for offer in usable)
-    limits = Compute(cpu=names.cpu_text(cpu), memory=names.memory_text(memory))
+    most_cpu, most_memory = (min(getattr(offer, key) for offer in usable) for key in ("cpu", "memory"))
+    asked, allowed = (
+        [getattr(template, key) for template in (values.main, values.work)] for key in ("requests", "limits")
+    )
+    limits = Compute(
+        cpu=_raised(names.cpu_text, cpu, most_cpu, [one.cpu for one in asked]),
+        memory=_raised(names.memory_text, memory, most_memory, [values.shm_size, *(one.memory for one in asked)]),
+    )
     requests = Compute(
-        cpu=_at_most(names.cpu_text(cpu * REQUESTED_SHARE), values.main.limits.cpu),
-        memory=_at_most(names.memory_text(memory * REQUESTED_SHARE), values.main.limits.memory),
+        cpu=_lowered(names.cpu_text(cpu * REQUESTED_SHARE), [one.cpu for one in allowed]),
+        memory=_lowered(names.memory_text(memory * REQUESTED_SHARE), [one.memory for one in allowed]),
     )
     return requests, limits
 
 
-def _at_most(proposed: str, limit: int | str | None) -> int | str:
-    if limit is None:
-        return proposed
-    return min((proposed, limit), key=lambda text: names.quantity(text) or Decimal(0))
+def _raised(
+    text: Callable[[Decimal], str], share: Decimal, most: Decimal, needs: Iterable[int | str | None]
+) -> int | str:
+    raised = max([text(share), *_given(needs)], key=_amount)
+    return raised if _amount(raised) <= most else text(most)
+
+
+def _lowered(proposed: str, limits: Iterable[int | str | None]) -> int | str:
+    return min([proposed, *_given(limits)], key=_amount)
+
+
+def _given(amounts: Iterable[int | str | None]) -> list[int | str]:
+    return [amount for amount in amounts if amount is not None]
+
+
+def _amount(value: int | str) -> Decimal:
+    return names.quantity(value) or Decimal(0)

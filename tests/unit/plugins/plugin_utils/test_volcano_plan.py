@@ -221,6 +221,31 @@ def test_a_proposed_request_is_never_above_a_given_limit() -> None:
     assert requests.cpu == 16
 
 
+@pytest.mark.parametrize(
+    ("changes", "limits"),
+    [
+        ({"npus": 4}, ("95", "740Gi")),
+        ({"npus": 4, "requests": {"cpu": 150}}, (150, "740Gi")),
+        ({"npus": 4, "requests": {"memory": "900Gi"}}, ("95", "900Gi")),
+        ({"npus": 4, "work": {"requests": {"cpu": "120500m"}}}, ("120500m", "740Gi")),
+        ({"npus": 1}, ("23", "200Gi")),
+        ({"npus": 1, "shm_size": "2000Gi"}, ("23", "1480Gi")),
+    ],
+)
+def test_a_proposed_limit_holds_what_the_job_asks_for(changes: Object, limits: tuple[Any, str]) -> None:
+    job = values(**{"requests": {}, "limits": {}, **changes})
+    found = _volcano_nodes.offers([node(cpu="190", memory="1480Gi")], job)
+    made = _volcano_nodes.propose(found, job)[1]
+    assert (made.cpu, made.memory) == limits
+
+
+@pytest.mark.parametrize("changes", [{"npus": 4, "requests": {"cpu": 150}}, {"npus": 1}])
+def test_a_job_is_not_refused_for_what_was_proposed(changes: Object) -> None:
+    nodes = {"items": [node(name, cpu="190", memory="1480Gi") for name in ("n1", "n2")]}
+    answer = ask(FakeCluster(**{"/api/v1/nodes": nodes}), **{"requests": {}, "limits": {}, **changes})
+    assert (answer.action, checks(answer)) == ("create", [])
+
+
 class FakeCluster:
     """Answers from a dictionary of paths."""
 
