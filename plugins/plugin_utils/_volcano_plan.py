@@ -88,10 +88,12 @@ def _named(changes: list[Change]) -> str:
 
 def compare(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> Iterator[Change]:
     """Fields of the rendered Job that the live one has otherwise, and fields that were taken away since."""
+    labels = dict(live["metadata"].get("labels") or {})
     for key, value in (wanted["metadata"].get("labels") or {}).items():
-        before = (live["metadata"].get("labels") or {}).get(key)
+        before = labels.get(key)
         if before != value:
-            yield Change(f"metadata.labels.{key}", before, value, _label_patch(live, key, value))
+            yield Change(f"metadata.labels.{key}", before, value, (_label_step(bool(labels), key, value),))
+            labels[key] = value
     known = (live["metadata"].get("annotations") or {}).get(DIGEST)
     strict = known is not None and known != _wanted_digest(wanted)
     for path, before, after in _differences(wanted["spec"], live["spec"], "spec", strict):
@@ -145,10 +147,11 @@ def _patch(path: str, after: Any, live: Mapping[str, Any]) -> tuple[dict[str, An
     return ()
 
 
-def _label_patch(live: Mapping[str, Any], key: str, value: str) -> tuple[dict[str, Any], ...]:
-    if not live["metadata"].get("labels"):
-        return ({"op": "add", "path": "/metadata/labels", "value": {key: value}},)
-    return ({"op": "add", "path": f"/metadata/labels/{_pointer(key)}", "value": value},)
+def _label_step(others: bool, key: str, value: str) -> dict[str, Any]:
+    """The first label comes with the dictionary that holds the ones after it."""
+    if not others:
+        return {"op": "add", "path": "/metadata/labels", "value": {key: value}}
+    return {"op": "add", "path": f"/metadata/labels/{_pointer(key)}", "value": value}
 
 
 def _digest(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> Iterator[Change]:

@@ -141,6 +141,18 @@ def test_a_lost_label_is_put_back() -> None:
     assert (made.action, made.patch()) == ("update", [step])
 
 
+@pytest.mark.parametrize("labels", [None, {}])
+def test_every_label_of_a_job_without_any_is_put_back(labels: Object | None) -> None:
+    there, wanted = live(), signed()
+    wanted["metadata"]["labels"] = {"a/b": "1", "c": "2", "d": "3"}
+    there["metadata"].update(labels=labels)
+    assert [step for step in plan(wanted, there).patch() if "labels" in step["path"]] == [
+        {"op": "add", "path": "/metadata/labels", "value": {"a/b": "1"}},
+        {"op": "add", "path": "/metadata/labels/c", "value": "2"},
+        {"op": "add", "path": "/metadata/labels/d", "value": "3"},
+    ]
+
+
 def test_a_completed_job_takes_no_change() -> None:
     assert plan(signed(nodes=3), live("Completed")).problems[0].check == "immutable"
     assert plan(signed(nodes=3), live("Completed"), rerun=True).action == "replace"
