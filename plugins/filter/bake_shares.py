@@ -50,9 +50,6 @@ _value:
   type: dict
 """
 
-# The later one was looked at when the base images were there.
-SEEN = ("__fleet_bakes_seen", "__fleet_seen")
-
 
 def bake_shares(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     return shares({host: _seen(hostvars[host]) for host in hosts})
@@ -61,11 +58,13 @@ def bake_shares(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]])
 def _seen(variables: Mapping[str, Any]) -> Mapping[str, Any]:
     if "__fleet_broken" in variables:
         return {}
-    for name in SEEN:
-        if name in variables and "bakes" in variables[name]:
-            found: Mapping[str, Any] = variables[name]
-            return found
-    return {}
+    seen: Mapping[str, Any] = variables.get("__fleet_seen", {})
+    if not any(act["scope"] == "bakes" for act in seen.get("plan") or []):
+        # What else was looked at belongs to an earlier role or playbook.
+        return seen
+    # The later look knows the base images that were staged since.
+    later: Mapping[str, Any] = variables.get("__fleet_bakes_seen", {})
+    return later if "bakes" in later else seen
 
 
 class FilterModule:

@@ -66,7 +66,7 @@ def looked_at(folder: Path, bake: dict[str, Any], has: dict[str, set[str]]) -> d
         no_registry: Any = None
         scope = BakeScope(System(str(folder)), [bake], engine, no_registry, {"run": {"id": "x"}})
         scope.look(server.soc, True)
-        hostvars[server.name] = {"__fleet_bakes_seen": {"bakes": scope.lines(), "plan": scope.plan(None, None)}}
+        hostvars[server.name] = {"__fleet_seen": {"bakes": scope.lines(), "plan": scope.plan(None, None)}}
     return hostvars
 
 
@@ -75,7 +75,7 @@ def names(hostvars: dict[str, Any]) -> dict[str, str]:
     document = {"bakes": [BAKE], "services": [{"name": "draw", "container": {"image": "?"}}], "jobs": []}
     found = {}
     for host, variables in hostvars.items():
-        (line,) = variables["__fleet_bakes_seen"]["bakes"]
+        (line,) = variables["__fleet_seen"]["bakes"]
         (service,) = _bake.with_images(document, {line["id"]: line["reference"]})["services"]
         found[host] = service["container"]["image"]
     return found

@@ -67,3 +67,12 @@ def test_a_node_that_is_broken_builds_nothing_and_the_latest_look_counts():
         "new": {},
     }
     assert told(bake_shares(list(hostvars), hostvars)) == {"n1": [("build", "a")]}
+
+
+def test_what_an_earlier_role_looked_at_counts_no_longer():
+    hostvars = {
+        "baked": {"__fleet_seen": seen(has=["a"]), "__fleet_bakes_seen": seen(lacks=["a"])},
+        "came": {"__fleet_seen": seen(lacks=["a"]), "__fleet_bakes_seen": seen(lacks=["a"])},
+        "other": {"__fleet_seen": seen(), "__fleet_bakes_seen": seen(lacks=["b"])},
+    }
+    assert told(bake_shares(list(hostvars), hostvars)) == {"baked": [("share", "a")]}
