@@ -202,6 +202,8 @@ def _env(env: Any, key: str) -> Iterator[Problem]:
     for name in env if isinstance(env, Mapping) else ():
         if name in RESERVED_ENV:
             yield Problem("env-reserved", f"{key}.{name}", "is set by the template itself.", env[name])
+        elif env[name] is None:
+            yield Problem("field-type", f"{key}.{name}", "is null.", None)
 
 
 def _build(given: Mapping[str, Any]) -> Values:
