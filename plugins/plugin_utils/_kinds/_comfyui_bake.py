@@ -141,8 +141,8 @@ def flaws(entry: _base.Entry) -> Iterator[Flaw]:
             yield Flaw(
                 "ascendcloud", None, f"is missing: {entry['version']} uses an NPU only by the vendor's node", remedy
             )
-    if entry["matmul_workaround"] and not entry["ascendcloud"]:
-        yield Flaw("matmul_workaround", True, "changes a file of the vendor's node, and there is none", "Leave it out.")
+    if entry["matmul_workaround"]:
+        yield from _workaround(entry)
     source = entry["source"]
     if source["archive"] and source["url"]:
         yield Flaw("source.url", source["url"], "stands beside an archive", "Give one of them.")
@@ -160,6 +160,19 @@ def flaws(entry: _base.Entry) -> Iterator[Flaw]:
         if name in names:
             yield Flaw(f"workflows[{index}].name", name, "is used twice", "Name each workflow once.")
         names.add(name)
+
+
+def _workaround(entry: _base.Entry) -> Iterator[Flaw]:
+    """It changes a file of the vendor's node, which only a version that needs the node gets."""
+    message, remedy = "changes a file of the vendor's node, and there is none", "Leave it out."
+    own = native(entry)
+    if not entry["ascendcloud"]:
+        yield Flaw("matmul_workaround", True, message, remedy)
+    elif own:
+        yield Flaw("matmul_workaround", True, f"{message}: {entry['version']} uses an NPU by itself", remedy)
+    elif own is None:
+        remedy = "Leave it out, or write npu_support: node for a version from before December 2024."
+        yield Flaw("matmul_workaround", True, f"{message} unless {entry['version']} is known to need it", remedy)
 
 
 def _addresses(entry: _base.Entry) -> Iterator[tuple[str, str]]:

@@ -307,6 +307,7 @@ def test_the_device_is_the_cards_unless_told_otherwise(compile_inventory, on_car
 # What is wrong
 
 
+PATCHED = {"ascendcloud": "/srv/x", "matmul_workaround": True}
 WRONG = [
     ({"extra_args": "--base-directory /x"}, "extra_args", "Use the key install_dir"),
     ({"extra_args": "--cache-none"}, "extra_args", "It came with v0.3.28"),
@@ -317,6 +318,10 @@ WRONG = [
     ({"npus": 1}, "ascendcloud", "only by the vendor's node"),
     ({"npus": 1, "version": "master"}, "version", "npu_support"),
     ({"matmul_workaround": True}, "matmul_workaround", "there is none"),
+    ({"version": "v0.3.40", **PATCHED}, "matmul_workaround", "v0.3.40 uses an NPU by itself"),
+    ({"version": "v0.3.40", "npus": 1, **PATCHED}, "matmul_workaround", "v0.3.40 uses an NPU by itself"),
+    ({"version": "v0.3.7", "npu_support": "native", **PATCHED}, "matmul_workaround", "uses an NPU by itself"),
+    ({"version": "master", **PATCHED}, "matmul_workaround", "write npu_support: node"),
     ({"model_sets": ["sd15"]}, "models_dir", "is missing"),
     ({"model_sets": ["sd3"], "models_dir": "/m"}, "token_file", "Stability AI Community License"),
     ({"model": "/mnt/x"}, "model", "Use models_dir"),
@@ -337,6 +342,12 @@ def test_what_is_wrong_is_said_before_anything_is_done(compile_inventory, draw, 
     assert told, compiled.errors
     assert words in told[0]["message"] + told[0]["remedy"]
     assert "secret" not in json.dumps(compiled.errors)
+
+
+@pytest.mark.parametrize("keys", [{"version": "v0.3.7"}, {"version": "master", "npu_support": "node"}])
+def test_the_vendors_node_can_be_changed_where_it_is_installed(compile_inventory, draw, keys):
+    compiled = compile_inventory({"n1": {"fleet_services": [draw(**keys, **PATCHED)]}})
+    assert [item for item in compiled.errors if item["key"] == "matmul_workaround"] == []
 
 
 def test_a_server_without_login_on_an_open_address_is_a_warning(compile_inventory, draw):
