@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 from typing import Any, Dict, Iterable, List, NamedTuple, Tuple
 
+from ansible_collections.ascend.fleet.plugins.module_utils._address import endpoint
 from ansible_collections.ascend.fleet.plugins.module_utils._container_engine import (
     actual,
     differences,
@@ -329,7 +330,7 @@ def _ports(spec: Spec, facts: NodeFacts, gone: set[str]) -> list[Finding]:
             who = "a process of the node"
         else:
             continue
-        where = f"{port['host_ip']}:{port['host_port']}"
+        where = endpoint(port["host_ip"], port["host_port"])
         problems.append(_against(spec, "port-taken", "ports", port["host_port"], f"port {where} is taken by {who}"))
     return problems
 

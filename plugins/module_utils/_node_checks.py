@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, List
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _model_dir, _pipeline_dir
+from ansible_collections.ascend.fleet.plugins.module_utils._address import endpoint
 from ansible_collections.ascend.fleet.plugins.module_utils._container_facts import listeners
 from ansible_collections.ascend.fleet.plugins.module_utils._container_plan import meets
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import finding
@@ -52,7 +53,7 @@ def _port(system: System, want: dict[str, Any], service: str) -> Findings:
     opened = {"host_ip": want["host_ip"], "host_port": want["port"], "protocol": "tcp"}
     if not meets(opened, listeners(system)):
         return []
-    where = f"{want['host_ip']}:{want['port']}"
+    where = endpoint(want["host_ip"], want["port"])
     message = f"Service {service} uses the host's network, where port {where} is taken already."
     return [finding("port-taken", message, service=service, key="port", value=want["port"])]
 

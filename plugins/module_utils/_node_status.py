@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from typing import Any, Dict
 
+from ansible_collections.ascend.fleet.plugins.module_utils._address import endpoint
 from ansible_collections.ascend.fleet.plugins.module_utils._container_engine import cards_of, is_running, started_at
 
 Json = Dict[str, Any]
@@ -27,7 +28,7 @@ def status(service: Json, container: Json | None, cards: list[int]) -> Json:
         # A baked image has its name from the node, which not every step looks up.
         "image": (container or {}).get("Config", {}).get("Image") or service["container"]["image"],
         "image_id": None if container is None else container["Image"],
-        "ports": [f"{port['host_ip']}:{port['host_port']}" for port in ports],
+        "ports": [endpoint(port["host_ip"], port["host_port"]) for port in ports],
         "answer": None,
         "seconds": None,
     }

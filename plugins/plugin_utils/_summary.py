@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.ascend.fleet.plugins.module_utils._address import endpoint, is_loopback
 from ansible_collections.ascend.fleet.plugins.module_utils._image_engine import gigabytes
 
 WORDS = {True: "ok", False: "FAILED", None: "not proven"}
@@ -107,8 +108,8 @@ def url(service: Mapping[str, Any], host: str) -> str:
     if isinstance(first, str):
         address = first.split("->")[0].split("/")[0]
     else:
-        address = f"{first.get('host_ip', '127.0.0.1')}:{first['host_port']}"
-    where = f" (on {host})" if address.startswith("127.") else ""
+        address = endpoint(first.get("host_ip", "127.0.0.1"), first["host_port"])
+    where = f" (on {host})" if is_loopback(address) else ""
     return f"http://{address}{where}"
 
 

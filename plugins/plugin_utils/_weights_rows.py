@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.ascend.fleet.plugins.module_utils._address import endpoint
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_peers import peers_of
 
 # So many nodes that have a model already stand before those that lack it: one would do, until it dies.
@@ -46,6 +47,4 @@ def rows(seen: Mapping[str, Any], addresses: Mapping[str, str | None], port: int
 
 
 def _url(address: str | None, port: int) -> str:
-    if not address:
-        return ""
-    return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
+    return f"http://{endpoint(address, port)}" if address else ""

@@ -40,3 +40,11 @@ def test_a_service_is_shown_with_the_image_that_it_runs(running, shown):
     found = container("chat", "chat")
     found["Config"]["Image"] = running
     assert _node_status.status(service("chat", image=PLACEHOLDER), found if running else None, [])["image"] == shown
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"), [("127.0.0.1", "127.0.0.1:8000"), ("fd00::5", "[fd00::5]:8000"), ("::", "[::]:8000")]
+)
+def test_a_service_is_shown_with_addresses_that_fit_into_a_url(address, shown):
+    ports = [{"host_ip": address, "host_port": 8000, "container_port": 80, "protocol": "tcp"}]
+    assert _node_status.status(service("chat", ports=ports), None, [])["ports"] == [shown]
