@@ -38,6 +38,7 @@ class Fleet:
     hosts: dict[str, dict[str, Any]] = field(default_factory=dict)
     group: dict[str, Any] = field(default_factory=dict)
     others: dict[str, dict[str, Any]] = field(default_factory=dict)
+    everybody: dict[str, Any] = field(default_factory=dict)
 
     @property
     def reports(self) -> Path:
@@ -56,6 +57,7 @@ class Fleet:
             "stub_log": str(log),
         }
         (inventory / "group_vars" / "fleet.yml").write_text(yaml.safe_dump({**common, **self.group}))
+        (inventory / "group_vars" / "all.yml").write_text(yaml.safe_dump(self.everybody))
         groups = {"fleet": {"hosts": self.hosts}, "others": {"hosts": self.others}}
         (inventory / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": groups}}))
         collections = f"{self.collections}:{os.environ.get('ANSIBLE_COLLECTIONS_PATH', '')}"

@@ -236,16 +236,47 @@ def test_a_tag_that_no_step_has_is_refused(fleet: Fleet) -> None:
     assert run.calls == []
 
 
+ONE_STEP = sorted(
+    path.stem
+    for path in (ROOT / "playbooks").glob("*.yml")
+    if path.stem not in ("site", "train") and "nodes.yml" in path.read_text()
+)
+
+
+@pytest.mark.parametrize("playbook", ONE_STEP)
+def test_a_tag_is_refused_where_it_would_skip_everything(fleet: Fleet, playbook: str) -> None:
+    fleet.hosts = {"n1": node()}
+    run = fleet.run(playbook, "--tags", "deploy")
+    assert run.rc != 0
+    assert "this playbook is one step and runs without tags" in run.out
+    assert run.calls == []
+
+
+def test_every_playbook_of_nodes_looks_for_them_first() -> None:
+    assert {path.stem for path in (ROOT / "playbooks").glob("*.yml")} == {*ONE_STEP, "site", "train"}
+
+
 def test_every_tag_of_a_playbook_may_be_asked_for() -> None:
-    known = yaml.safe_load((ROOT / "playbooks/shared/nodes.yml").read_text())[0]["tasks"][0]["vars"]["__fleet_steps"]
-    used = {
-        tag
-        for path in (ROOT / "playbooks").glob("*.yml")
-        for play in yaml.safe_load(path.read_text())
-        for task in play.get("tasks", [])
-        for tag in task.get("tags", [])
-    }
-    assert used - {"always"} <= set(known)
+    site, *_plays = yaml.safe_load((ROOT / "playbooks/site.yml").read_text())
+    tagged = yaml.safe_load_all("---\n".join(path.read_text() for path in (ROOT / "roles/fleet/tasks/plays").glob("*")))
+    used = {tag for tasks in tagged for task in tasks or [] for tag in task.get("tags", [])}
+    assert used - {"always"} == set(site["vars"]["__fleet_tags"])
+
+
+def test_hosts_may_be_named_for_all(fleet: Fleet) -> None:
+    fleet.hosts = {"n1": {}, "n2": {}}
+    fleet.everybody = {"fleet_hosts": "n1"}
+    run = fleet.run("drift")
+    assert (run.rc, set(run.verdict["hosts"])) == (0, {"n1"}), run.out
+    given = fleet.run("drift", "-e", "fleet_hosts=n2")
+    assert (given.rc, set(given.verdict["hosts"])) == (0, {"n2"}), given.out
+
+
+def test_hosts_that_only_some_name_are_refused(fleet: Fleet) -> None:
+    fleet.others = {"web1": {"ansible_connection": "local", "fleet_hosts": "others"}}
+    run = fleet.run("drift", "--limit", "web1")
+    assert run.rc != 0
+    assert 'No host matches fleet_hosts "fleet"' in run.out
 
 
 def test_drift_names_every_difference(fleet: Fleet) -> None:
@@ -309,3 +340,28 @@ def test_a_rollback_prepares_no_node_and_proves_what_it_brings_back(fleet: Fleet
     assert (run.rc, run.verdict["ok"]) == (0, True), run.out
     assert run.steps("n1") == ["preflight", "stage", "deploy", "verify", "release"]
     assert run.steps("n2") == CONVERGED_RUN
+
+
+LINE = {"name": "cats", "kind": "job", "wanted": "done", "state": "done", "ready": True, "outputs": "/srv/cats"}
+JOB = {"scope": "jobs", "action": "run", "target": "cats", "reason": "it has not run yet", **UNTOUCHED}
+
+
+@pytest.mark.parametrize(
+    ("preflight", "arguments", "steps"),
+    [
+        ({"services": [{**LINE, "fresh": False}]}, [], CONVERGED_RUN),
+        ({"services": [{**LINE, "fresh": True}]}, [], [*CONVERGED_RUN, "fetch:preflight"]),
+        ({"services": [{**LINE, "fresh": True}]}, ["--check"], ["preflight"]),
+        ({"plan": [JOB]}, [], ["preflight", "verify", "jobs", "fetch:jobs", "release"]),
+        ({"plan": [JOB]}, ["--check"], ["preflight", "jobs"]),
+    ],
+    ids=["all fetched", "one not fetched", "one not fetched, check mode", "one to run", "one to run, check mode"],
+)
+def test_what_jobs_left_is_fetched_also_where_none_is_to_run(
+    fleet: Fleet, preflight: dict[str, Any], arguments: list[str], steps: list[str]
+) -> None:
+    fleet.hosts = {"n1": {"stub": {"preflight": preflight}}}
+    run = fleet.run("site", *arguments)
+    assert run.rc == 0, run.out
+    assert run.steps("n1") == steps
+    assert run.changed["n1"] == ("jobs" in steps)
