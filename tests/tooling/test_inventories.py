@@ -42,6 +42,15 @@ COMPILE = """
 """
 
 
+BLOCK = re.compile(r"```yaml\n(.*?)```|((?:^ {4}[^\n]*\n)+)", re.S | re.M)
+
+
+def entries(text: str) -> list[dict[str, Any]]:
+    """Services and jobs in the indented blocks of a page; a fenced block is a whole inventory."""
+    indented = [block for _fenced, block in BLOCK.findall(text) if block]
+    return [yaml.safe_load(block) for block in indented if re.match(r" *fleet_(services|jobs)", block)]
+
+
 def readme(folder: Path) -> Path:
     text = re.search(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
     assert text
@@ -70,6 +79,18 @@ def test_it_compiles(tmp_path: Path, inventory: Any, nodes: set[str]) -> None:
     assert found.keys() == nodes
     for document in found.values():
         assert [(s["name"], s["npus"]["count"]) for s in document["services"]] == [("chat", 2)]
+
+
+def test_the_entries_of_the_readme_compile(tmp_path: Path) -> None:
+    found = []
+    for index, variables in enumerate(entries((ROOT / "README.md").read_text())):
+        folder = tmp_path / str(index)
+        folder.mkdir()
+        inventory = {"fleet": {"hosts": {"npu1": {"ansible_host": "10.0.0.11"}}, "vars": variables}}
+        (folder / "inventory.yml").write_text(yaml.safe_dump(inventory))
+        document = documents(folder / "inventory.yml", folder)["npu1"]
+        found += [item["entry"] for item in document["services"] + document["jobs"]]
+    assert found == ["pictures"]
 
 
 def test_what_differs_on_one_server_reaches_its_document(tmp_path: Path) -> None:
