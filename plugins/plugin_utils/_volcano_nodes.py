@@ -95,10 +95,9 @@ def propose(found: Sequence[Offer], values: Values) -> tuple[Compute, Compute]:
         return Compute(), Compute()
     cpu = min(offer.cpu * values.npus / offer.npus for offer in usable)
     memory = min(offer.memory * values.npus / offer.npus for offer in usable)
-    most_cpu, most_memory = (min(getattr(offer, key) for offer in usable) for key in ("cpu", "memory"))
-    asked, allowed = (
-        [getattr(template, key) for template in (values.main, values.work)] for key in ("requests", "limits")
-    )
+    most_cpu, most_memory = min(offer.cpu for offer in usable), min(offer.memory for offer in usable)
+    asked = [template.requests for template in (values.main, values.work)]
+    allowed = [template.limits for template in (values.main, values.work)]
     limits = Compute(
         cpu=_raised(names.cpu_text, cpu, most_cpu, [one.cpu for one in asked]),
         memory=_raised(names.memory_text, memory, most_memory, [values.shm_size, *(one.memory for one in asked)]),
