@@ -49,7 +49,8 @@ STORIES: dict[str, Steps] = {
 }
 ORDERS: dict[str, Steps] = {
     "AbortJob": (("Aborting", ""), ("Aborted", "clear")),
-    "ResumeJob": (("Restarting", ""), *BEGIN),
+    # The job stays what it was until the order is carried out.
+    "ResumeJob": (("Aborted", ""), ("Aborted", ""), ("Restarting", ""), *BEGIN),
 }
 
 
