@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import time
+import urllib.request
 from typing import Any, Callable, Dict, NamedTuple
 from urllib.parse import quote, urlsplit
 
@@ -20,6 +21,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils import (
     _weights_manifest,
     _weights_sources,
 )
+from ansible_collections.ascend.fleet.plugins.module_utils._document import digest
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 from ansible_collections.ascend.fleet.plugins.module_utils._transfer import Item, Limits, Staging, Transfer, human
@@ -50,6 +52,26 @@ class Want(NamedTuple):
     limits: Limits = Limits()
     full: bool = False
     max_size: int = 1 << 40
+    state: str | None = None
+    """Of the node's own files that are asked for, as ``looked`` found them."""
+
+
+def looked(want: Want) -> Want:
+    """What is wanted, with the state of the node's own files: their sizes and times, where no digest names them."""
+    named = (*want.files, *([want.archive] if want.archive else []))
+    own = [one for one in named if one.url.startswith("file:") and not one.sha256]
+    own += _data_below(want.directory) if want.directory else []
+    try:
+        stats = [os.stat(urllib.request.url2pathname(urlsplit(one.url).path)) for one in own]
+    except OSError:
+        # A source that is gone says nothing about what came from it.
+        return want
+    rows = [[one.path, stat.st_size, stat.st_mtime_ns] for one, stat in zip(own, stats)]
+    return want._replace(state=digest(rows) if rows else None)
+
+
+def _data_below(folder: str) -> list[Item]:
+    return [one for one in _weights_sources.files_below(folder) if one.path != MANIFEST]
 
 
 def asked(want: Want) -> Json:
@@ -64,6 +86,7 @@ def asked(want: Want) -> Json:
         "archive": told(want.archive) if want.archive else None,
         "folder": want.folder,
         "directory": want.directory,
+        "state": want.state,
     }
 
 
@@ -82,8 +105,11 @@ def differs(system: System, want: Want) -> str | None:
     manifest = read(system, want.path)
     if manifest is None:
         return "it has no manifest"
-    if manifest["asked"] != asked(want):
+    held, wanted = manifest["asked"], asked(want)
+    if {**held, "state": None} != {**wanted, "state": None}:
         return "it was made from something else"
+    if want.state and held.get("state") != want.state:
+        return "its source has changed"
     files = _weights_manifest.files_of(manifest)
     changed = _weights_manifest.changed(system, want.path, files)
     if changed or not want.full:
@@ -167,7 +193,7 @@ def _from_files(want: Want, staging: Staging, lease: Lease, tell: _Teller) -> li
         if not os.path.isdir(want.directory):
             message = f"The directory {want.directory} is not on the node."
             raise FleetError("dataset-source", message, key="directory", value=want.directory)
-        items += [item for item in _weights_sources.files_below(want.directory) if item.path != MANIFEST]
+        items += _data_below(want.directory)
         _linked(staging, items, want.directory)
     transfer = Transfer(staging, Client(want.access), want.limits, tell.count, cancelled=lease.lost)
     tell.total = staging.missing_bytes(items)
@@ -183,7 +209,7 @@ def _linked(staging: Staging, items: list[Item], folder: str) -> None:
             if os.stat(source).st_dev != os.stat(staging.folder).st_dev:
                 return
             stat = os.stat(source)
-            staging.keep(Done(item.path, stat.st_size, _hashing.sha256_of(source), stat.st_mtime_ns), folder)
+            staging.keep(Done(item.path, stat.st_size, _hashing.sha256_of(source), stat.st_mtime_ns, item.key), folder)
 
 
 def _from_archive(want: Want, staging: Staging, lease: Lease, tell: _Teller) -> list[str]:
@@ -246,4 +272,6 @@ def result(system: System, want: Want, reason: str | None) -> Json:
 
 def item(path: str, url: str, sha256: str | None, size: int | None = None) -> Item:
     """An absolute path is a file of the node itself."""
-    return Item(path, f"file://{quote(url)}" if url.startswith("/") else url, size, sha256)
+    if url.startswith("/"):
+        return Item(path, f"file://{quote(url)}", size, sha256, state=_transfer.time_of(url))
+    return Item(path, url, size, sha256)

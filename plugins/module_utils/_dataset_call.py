@@ -35,7 +35,7 @@ def handle(params: Json, check_mode: bool) -> Json:
 def want_of(system: System, params: Json) -> Want:
     proxy, archive = params["proxy"] or {}, params["archive"]
     _check(params)
-    return Want(
+    want = Want(
         path=params["path"].rstrip("/"),
         format=params["format"],
         files=tuple(_dataset.item(one["path"], one["url"], one["sha256"], one["size"]) for one in params["files"]),
@@ -52,6 +52,7 @@ def want_of(system: System, params: Json) -> Want:
         full=params["verify"] == "full",
         max_size=params["max_size"],
     )
+    return _dataset.looked(want)
 
 
 def _check(params: Json) -> None:

@@ -16,7 +16,8 @@ description:
   - Brings files, the content of an archive, or another directory of the node to a directory that is complete or absent.
     It gets its name only when every file was verified and the whole has the format that it should have.
   - What has arrived survives a killed run; the next call continues there. A directory that is as its manifest says
-    costs one look at sizes and times.
+    costs one look at sizes and times. It is made again when files of the node that it came from have changed in size
+    or time.
   - The work goes on in the background on the node. A task that is repeated until RV(pending) is gone follows it,
     as the role P(ascend.fleet.training_dataset#role) does.
   - On a directory that several nodes share exactly one of them downloads; the others wait for it.
@@ -89,7 +90,9 @@ options:
 attributes:
   check_mode:
     support: full
-    description: Says whether the directory is what is wanted, and why not. Sources are not asked.
+    description:
+      - Says whether the directory is what is wanted, and why not. Of sources only files of the node itself are looked
+        at, by their sizes and times.
   diff_mode:
     support: none
     description: The manifest in the directory says what is in it.

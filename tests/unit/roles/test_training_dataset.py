@@ -50,3 +50,15 @@ def test_without_the_token_it_is_refused(tmp_path, proxy):
     assert done.rc != 0
     assert "transfer-refused" in done.out
     assert proxy.asked
+
+
+def test_new_data_in_the_source_are_published_and_once(tmp_path):
+    source, item = tmp_path / "from", {"path": str(tmp_path / "set"), "format": "alpaca"}
+    item["source"] = f"controller:{source}"
+    source.mkdir()
+    for text in (RECORDS, RECORDS.replace(b"yes", b"so")):
+        (source / "alpaca.json").write_bytes(text)
+        for changed in (True, False):
+            done = role_run.run("training_dataset", tmp_path, {"training_dataset_items": [item]})
+            assert (done.rc, bool(done.changed)) == (0, changed), done.out
+            assert (tmp_path / "set/alpaca.json").read_bytes() == text

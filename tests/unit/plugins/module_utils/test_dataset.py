@@ -28,6 +28,7 @@ import pytest
 from ansible_collections.ascend.fleet.plugins.module_utils import _dataset, _dataset_call, _dataset_formats, _work
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
+from ansible_collections.ascend.fleet.plugins.module_utils._transfer import Limits
 from ansible_collections.ascend.fleet.plugins.module_utils._transfer_http import Access
 from tests.doubles.hub_server import Faults, HubServer
 
@@ -232,6 +233,55 @@ def test_a_directory_of_the_node_is_linked(hub, tmp_path):
     assert (tmp_path / "data/train.parquet").samefile(tmp_path / "source/train.parquet")
 
 
+OTHER = json.dumps([{"instruction": "Say no.", "output": "No."}]).encode()
+
+
+def _directory(folder: Path) -> dict[str, Any]:
+    return {"directory": str(folder)}
+
+
+def _file(folder: Path) -> dict[str, Any]:
+    return {"files": (_dataset.item("a.json", str(folder / "a.json"), None),)}
+
+
+def _archive(folder: Path) -> dict[str, Any]:
+    (folder.parent / "a.tar").write_bytes(tar({"a.json": (folder / "a.json").read_bytes()}, "w"))
+    os.utime(folder.parent / "a.tar", ns=(0, (folder / "a.json").stat().st_mtime_ns))
+    return {"archive": _dataset.item("archive", str(folder.parent / "a.tar"), None)}
+
+
+@pytest.mark.parametrize("source", [_directory, _file, _archive])
+def test_new_data_of_the_node_are_published_once(hub, tmp_path, source):
+    def bring() -> dict[str, Any]:
+        want = wanted(hub, tmp_path, **{"files": (), **source(tmp_path / "source")})
+        return _dataset.bring(SYSTEM, _dataset.looked(want), silent)
+
+    lay(tmp_path / "source", {"a.json": RECORDS})
+    assert [bring()["changed"], bring()["changed"]] == [True, False]
+    # As model_weights does: another file in the place of the former.
+    (tmp_path / "source/a.json").unlink()
+    lay(tmp_path / "source", {"a.json": OTHER})
+    again = bring()
+    assert (again["changed"], again["reason"]) == (True, "its source has changed")
+    assert content(tmp_path / "data") == {"a.json": OTHER}
+    assert bring()["changed"] is False
+
+
+def test_a_source_that_is_gone_leaves_its_data(hub, tmp_path):
+    def bring() -> dict[str, Any]:
+        want = wanted(hub, tmp_path, files=(), directory=str(tmp_path / "source"))
+        return _dataset.bring(SYSTEM, _dataset.looked(want), silent)
+
+    lay(tmp_path / "source", FILES)
+    bring()
+    # Storage that is not mounted leaves an empty directory.
+    for path in (tmp_path / "source").iterdir():
+        path.unlink()
+    assert bring()["changed"] is False
+    (tmp_path / "source").rmdir()
+    assert bring()["changed"] is False
+
+
 # Archives
 
 
@@ -325,6 +375,23 @@ def test_a_killed_run_goes_on_where_it_was(hub, tmp_path):
     _dataset.bring(SYSTEM, wanted(hub, tmp_path), silent)
     assert content(tmp_path / "data") == FILES
     assert hub.bytes_sent - before < len(PARQUET)
+
+
+def test_a_corrected_address_brings_its_own_file(hub, tmp_path):
+    for version, letter in (("v1", "a"), ("v2", "b")):
+        record = {"instruction": letter, "input": "", "output": letter}
+        for name in ("a.json", "b.json"):
+            hub.repositories[REPO][f"{version}/{name}"] = json.dumps([record]).encode()
+
+    def run(first: str, second: str) -> None:
+        places = {"a.json": first, "b.json": second}
+        items = tuple(_dataset.item(name, hub.plain(REPO, f"{at}/{name}"), None) for name, at in places.items())
+        _dataset.bring(SYSTEM, wanted(hub, tmp_path, files=items, limits=Limits(parallel=1)), silent)
+
+    with pytest.raises(FleetError, match="no such file"):
+        run("v1", "v3")
+    run("v2", "v2")
+    assert [json.loads(body)[0]["output"] for body in content(tmp_path / "data").values()] == ["b", "b"]
 
 
 def test_two_at_once_fetch_one_copy(hub, tmp_path):
