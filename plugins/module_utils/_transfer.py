@@ -49,11 +49,13 @@ class Item(NamedTuple):
     sha256: str | None = None
     git_sha1: str | None = None
     headers: Headers = ()
+    state: str | None = None
+    """Tells one content of the address from another where no digest does: a time, a version."""
 
     @property
     def key(self) -> str:
         """Names the content, so that a part of one content never continues another."""
-        identity = self.sha256 or self.git_sha1 or f"{shown(self.url)} {self.path} {self.size}"
+        identity = self.sha256 or self.git_sha1 or f"{self.url} {self.path} {self.size} {self.state}"
         return hashlib.sha256(identity.encode()).hexdigest()[:32]
 
 
@@ -114,7 +116,10 @@ class Staging:
 
     def lacks(self, item: Item) -> bool:
         done = self.done.get(item.path)
-        return done is None or not agrees(item, done)
+        if done is None or not agrees(item, done, self.tree):
+            return True
+        self.done[item.path] = done._replace(key=item.key)
+        return False
 
     def missing_bytes(self, items: Iterable[Item]) -> int:
         return sum(max(0, (item.size or 0) - length_of(self.part(item))) for item in items if self.lacks(item))
@@ -124,10 +129,10 @@ class Staging:
         target = self.path(item.path)
         os.makedirs(os.path.dirname(target), exist_ok=True)
         os.replace(source, target)
-        return self.record(item.path, size, sha256)
+        return self.record(item.path, size, sha256, item.key)
 
-    def record(self, path: str, size: int, sha256: str) -> Done:
-        done = Done(path, size, sha256, os.stat(self.path(path)).st_mtime_ns)
+    def record(self, path: str, size: int, sha256: str, key: str | None) -> Done:
+        done = Done(path, size, sha256, os.stat(self.path(path)).st_mtime_ns, key)
         with self._lock, open(self._journal, "a", encoding="utf-8") as stream:
             stream.write(json.dumps(done) + "\n")
             self.done[path] = done
@@ -144,7 +149,7 @@ class Staging:
             os.link(source, target)
         except OSError:
             shutil.copy2(source, target)
-        self.record(known.path, known.size, known.sha256)
+        self.record(known.path, known.size, known.sha256, known.key)
 
     def prune(self, wanted: Iterable[str]) -> None:
         """Take out what an earlier list brought and this one does not want."""
@@ -356,11 +361,28 @@ class _Sums:
         return None
 
 
-def agrees(item: Item, done: Done) -> bool:
-    """Whether a verified file is the wanted one, as far as that is known."""
+def agrees(item: Item, done: Done, folder: str) -> bool:
+    """Whether a verified file of a folder is the wanted one. It is read where only git's digest can tell."""
     if item.sha256:
         return item.sha256 == done.sha256
-    return item.size is None or item.size == done.size
+    if item.key == done.key:
+        return True
+    if not item.git_sha1 or item.size not in (None, done.size):
+        return False
+    blob = _hashing.git_blob(done.size)
+    try:
+        _hashing.feed(os.path.join(folder, done.path), [blob])
+    except OSError:
+        return False
+    return bool(blob.hexdigest() == item.git_sha1)
+
+
+def time_of(path: str) -> str | None:
+    """The state of an item that is a file of the node."""
+    try:
+        return str(os.stat(path).st_mtime_ns)
+    except OSError:
+        return None
 
 
 def length_of(path: str) -> int:

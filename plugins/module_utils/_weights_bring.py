@@ -211,11 +211,11 @@ class Delivery:
             if not staging.lacks(item):
                 continue
             known = seeds.get(item.path) or self._unvouched(item)
-            if known and _transfer.agrees(item, known) and self._surely(item, known):
-                staging.keep(known, self.order.path)
-        for done in staging.done.values():
-            self.board.add(done)
+            if known and _transfer.agrees(item, known, self.order.path):
+                staging.keep(known._replace(key=item.key), self.order.path)
         lacking = [item for item in listing.items if staging.lacks(item)]
+        for path in {item.path for item in listing.items} - {item.path for item in lacking}:
+            self.board.add(staging.done[path])
         _transfer.check_space(self.folder, staging.missing_bytes(lacking))
         self._counter.total = staging.missing_bytes(lacking)
         return lacking
@@ -229,13 +229,6 @@ class Delivery:
         self._tell(f"reading {item.path}")
         sha256 = _hashing.sha256_of(path)
         return Done(item.path, stat.st_size, sha256, stat.st_mtime_ns)
-
-    def _surely(self, item: Item, known: Done) -> bool:
-        if item.sha256 or not item.git_sha1:
-            return True
-        blob = _hashing.git_blob(known.size)
-        _hashing.feed(os.path.join(self.order.path, item.path), [blob])
-        return bool(blob.hexdigest() == item.git_sha1)
 
     # Bringing -----------------------------------------------------------------------------------------------------
 

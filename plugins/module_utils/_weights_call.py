@@ -131,7 +131,7 @@ def _predicted(system: System, order: Order, reason: str | None, spoilt: Iterabl
     fetched = []
     for item in listing.items if listing else []:
         known = seeds.get(item.path)
-        there = known and _transfer.agrees(item, known)
+        there = known and _transfer.agrees(item, known, system.path(order.path))
         if not there or _weights_manifest.changed(system, order.path, [known] if known else []):
             fetched.append(item)
     total = sum(item.size or 0 for item in (listing.items if listing else []))

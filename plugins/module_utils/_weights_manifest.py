@@ -53,7 +53,7 @@ def read(system: System, folder: str) -> Json | None:
 
 
 def files_of(manifest: Json) -> list[Done]:
-    return [Done(one["path"], one["size"], one["sha256"], one["mtime_ns"]) for one in manifest.get("files", [])]
+    return [Done(*(one.get(field) for field in Done._fields)) for one in manifest.get("files", [])]
 
 
 def lacks(system: System, folder: str, wish: Wish) -> str | None:

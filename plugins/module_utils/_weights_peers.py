@@ -144,6 +144,7 @@ def bring(
                 for item in _ready(lacking or {}, state, running):
                     size, sha256 = state["have"][item.path]
                     wanted = _weights_share.item(peer, upstream.row.secret, item.path, size, sha256)
+                    wanted = wanted._replace(git_sha1=item.git_sha1)
                     running[pool.submit(transfer.fetch, wanted)] = (item.path, peer)
             _settle(running, upstream, lacking, arrived)
             if lacking == {}:

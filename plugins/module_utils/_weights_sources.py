@@ -16,7 +16,7 @@ import re
 from typing import Any, Callable, Mapping, NamedTuple, Sequence
 from urllib.parse import quote, urljoin, urlsplit
 
-from ansible_collections.ascend.fleet.plugins.module_utils import _weights_git
+from ansible_collections.ascend.fleet.plugins.module_utils import _transfer, _weights_git
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
 from ansible_collections.ascend.fleet.plugins.module_utils._transfer import Item
 from ansible_collections.ascend.fleet.plugins.module_utils._transfer_http import (
@@ -215,6 +215,7 @@ def _modelscope(wanted: Place, client: Client) -> Listing:
                 row.get("Sha256") or None,
                 None,
                 tuple(wanted.login.items()),
+                row.get("Revision"),
             )
             for row in rows
         ],
@@ -281,7 +282,8 @@ def files_below(folder: str) -> list[Item]:
         for name in names:
             path = os.path.join(current, name)
             if name != MANIFEST_NAME and os.path.isfile(path):
-                items.append(Item(os.path.relpath(path, folder), f"file://{quote(path)}", os.path.getsize(path)))
+                relative, size = os.path.relpath(path, folder), os.path.getsize(path)
+                items.append(Item(relative, f"file://{quote(path)}", size, state=_transfer.time_of(path)))
     return sorted(items)
 
 

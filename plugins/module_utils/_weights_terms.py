@@ -28,6 +28,8 @@ class Done(NamedTuple):
     size: int
     sha256: str
     mtime_ns: int
+    key: str | None = None
+    """Of the item that it was, where that is known."""
 
 
 class Form(NamedTuple):

@@ -106,6 +106,38 @@ def test_finished_files_are_not_asked_for_again(hub: HubServer, tmp_path: Path) 
     assert len(hub.asked) == asked
 
 
+GIT_V1 = hashlib.sha1(b"blob 2\0v1").hexdigest()
+GIT_V2 = hashlib.sha1(b"blob 2\0v2").hexdigest()
+SHA_V1 = hashlib.sha256(b"v1").hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "lacks"),
+    [
+        (Item("a", "https://x/v1", 2), Item("a", "https://x/v1", 2), False),
+        (Item("a", "https://x/v1"), Item("a", "https://x/v1"), False),
+        (Item("a", "https://x/v1", 2), Item("a", "https://x/v2", 2), True),
+        (Item("a", "https://x/v1"), Item("a", "https://x/v2"), True),
+        (Item("a", "https://x/?revision=v1", 2), Item("a", "https://x/?revision=v2", 2), True),
+        (Item("a", "file:///a", 2, state="1"), Item("a", "file:///a", 2, state="2"), True),
+        (Item("a", "https://x/v1", 2), Item("a", "https://x/v2", 2, SHA_V1), False),
+        (Item("a", "https://x/v1", 2), Item("a", "https://x/v1", 2, "0" * 64), True),
+        (Item("a", "https://x/v1", 2), Item("a", "https://x/v2", 2, None, GIT_V1), False),
+        (Item("a", "https://peer/v1", 2, SHA_V1), Item("a", "https://x/v1", 2, None, GIT_V1), False),
+        (Item("a", "https://x/v1", 2, None, GIT_V1), Item("a", "https://x/v1", 2, None, GIT_V2), True),
+    ],
+)
+def test_a_finished_file_is_kept_for_the_content_that_it_is(
+    tmp_path: Path, before: Item, after: Item, lacks: bool
+) -> None:
+    staging = Staging(str(tmp_path))
+    arrived = tmp_path / "arrived"
+    arrived.write_bytes(b"v1")
+    staging.enter(before, str(arrived), 2, SHA_V1)
+    assert staging.lacks(after) is lacks
+    assert Staging(str(tmp_path)).lacks(after) is lacks
+
+
 def test_a_finished_file_that_was_changed_comes_again(hub: HubServer, tmp_path: Path) -> None:
     work = transfer(tmp_path)
     work.run(items(hub))

@@ -178,6 +178,52 @@ def test_a_failure_leaves_the_directory_as_it_was(hub: HubServer, tmp_path: Path
     assert content(folder) == before
 
 
+def test_small_files_of_another_commit_are_not_those_that_a_failed_run_left(hub: HubServer, tmp_path: Path) -> None:
+    hub.faults.wrong = {"model-3.safetensors"}
+    wanted = order(hub, tmp_path / "tiny", limits=Limits(parallel=1, attempts=2, backoff=0.01))
+    with pytest.raises(FleetError):
+        deliver(wanted)
+    staged = tmp_path / ".tiny.ascend-fleet" / "tree" / "config.json"
+    staged.write_bytes(FILES["config.json"])
+    stat = staged.stat()
+    journal = staged.parent.parent / "journal"
+    digest = hashlib.sha256(FILES["config.json"]).hexdigest()
+    with journal.open("a") as stream:
+        stream.write(json.dumps(["config.json", stat.st_size, digest, stat.st_mtime_ns]) + "\n")
+    hub.faults = Faults()
+    newer = b'{"hidden_size": 2}'
+    hub.repositories[REPO]["config.json"] = newer
+    deliver(wanted)
+    assert content(tmp_path / "tiny") == {**FILES, "config.json": newer}
+
+
+def node_source(folder: Path, body: bytes) -> str:
+    folder.mkdir(exist_ok=True)
+    for name in ("a.safetensors", "b.safetensors"):
+        (folder / name).write_bytes(body)
+    return f"node:{folder}"
+
+
+def test_files_of_equal_size_come_from_the_source_that_is_asked_for(hub: HubServer, tmp_path: Path) -> None:
+    folder = tmp_path / "tiny"
+    for source in (node_source(tmp_path / "v1", b"v1"), node_source(tmp_path / "v2", b"v2")):
+        wanted = order(hub, folder, wish=Wish(source))
+        deliver(wanted)
+        assert set(content(folder).values()) == {source[-2:].encode()}
+        assert deliver(wanted).changed is False
+
+
+def test_of_a_source_without_digests_only_what_changed_comes_again(hub: HubServer, tmp_path: Path) -> None:
+    wanted = order(hub, tmp_path / "tiny", wish=Wish(node_source(tmp_path / "v1", b"v1")))
+    deliver(wanted)
+    (tmp_path / "v1" / "a.safetensors").write_bytes(b"v2")
+    (tmp_path / "tiny" / "b.safetensors").unlink()
+    assert deliver(wanted).source_bytes == 4
+    assert content(tmp_path / "tiny") == {"a.safetensors": b"v2", "b.safetensors": b"v1"}
+    (tmp_path / "tiny" / "b.safetensors").unlink()
+    assert deliver(wanted).source_bytes == 2
+
+
 def test_a_mount_point_cannot_be_replaced(hub: HubServer) -> None:
     with pytest.raises(FleetError, match="mount point"):
         deliver(order(hub, Path("/proc")))

@@ -119,6 +119,16 @@ def test_check_mode_names_only_what_is_lacking(call: Calls) -> None:
     assert call()["source_bytes"] == predicted["source_bytes"] == 1_500_000
 
 
+def test_check_mode_tells_a_small_file_from_another_of_its_size(call: Calls) -> None:
+    call()
+    call.hub.repositories[REPO]["config.json"] = b"[]"
+    (call.path / "model-1.safetensors").unlink()
+    predicted = call(check_mode=True)
+    assert {one["path"] for one in predicted["fetch"]} == {"config.json", "model-1.safetensors"}
+    assert call()["source_bytes"] == predicted["source_bytes"] == 1_500_002
+    assert call.files()["config.json"] == b"[]"
+
+
 def test_a_second_call_and_its_check_change_nothing_and_ask_nobody(call: Calls) -> None:
     call()
     asked = len(call.hub.asked)
