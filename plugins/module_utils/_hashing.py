@@ -42,15 +42,19 @@ def sha256_of(path: str, tick: Callable[[int], None] | None = None) -> str:
     return found.hexdigest()
 
 
-def sha256_of_all(paths: Iterable[str], workers: int | None = None) -> list[str]:
+def sha256_of_all(
+    paths: Iterable[str], workers: int | None = None, tick: Callable[[int], None] | None = None
+) -> list[str]:
     """Digests in the order of the paths. hashlib lets go of the interpreter while it computes."""
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        return list(pool.map(sha256_of, paths))
+        return list(pool.map(lambda path: sha256_of(path, tick), paths))
 
 
-def spoilt(folder: str, files: Sequence[Done], workers: int | None = None) -> list[Done]:
+def spoilt(
+    folder: str, files: Sequence[Done], workers: int | None = None, tick: Callable[[int], None] | None = None
+) -> list[Done]:
     """Files whose content is not that of the manifest: all are read, on every core."""
-    found = sha256_of_all([os.path.join(folder, one.path) for one in files], workers)
+    found = sha256_of_all([os.path.join(folder, one.path) for one in files], workers, tick)
     return [one for one, digest in zip(files, found) if digest != one.sha256]
 
 

@@ -212,6 +212,11 @@ class Transfer:
         if self.cancelled.is_set() or self._failed.is_set():
             raise CancelledError()
 
+    def _alive(self, _read: int = 0) -> None:
+        """Nothing more has arrived, but the work goes on."""
+        self._check()
+        self.progress(0)
+
     def fetch(self, item: Item) -> Done:
         """One file, verified and in its place."""
         if not self.staging.lacks(item):
@@ -247,7 +252,7 @@ class Transfer:
     def _pause(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            self._check()
+            self._alive()
             self._failed.wait(min(1.0, seconds))
 
     def _attempt(self, item: Item) -> Done:
@@ -262,7 +267,7 @@ class Transfer:
             offset = 0
         sums = _Sums(item)
         if offset:
-            _hashing.feed(part, sums.hashes)
+            _hashing.feed(part, sums.hashes, self._alive)
         elif item.size == 0:
             open(part, "ab").close()
         if offset != item.size:

@@ -153,8 +153,9 @@ class Delivery:
     def _read_again(self, files: Sequence[Done]) -> set[Done]:
         """Files that are not as their manifest says; all are read, once."""
         if self.spoilt is None:
-            self._tell(f"reading {human(sum(one.size for one in files))} again")
-            self.spoilt = set(_hashing.spoilt(self.order.path, files))
+            text = f"reading {human(sum(one.size for one in files))} again"
+            self._tell(text)
+            self.spoilt = set(_hashing.spoilt(self.order.path, files, tick=lambda _count: self._repeat(text)))
         return self.spoilt
 
     def _waiting(self, owner: Owner) -> bool:
@@ -226,8 +227,9 @@ class Delivery:
         stat = self.system.stat(path)
         if stat is None or item.size is None or stat.st_size != item.size or not (item.sha256 or item.git_sha1):
             return None
-        self._tell(f"reading {item.path}")
-        sha256 = _hashing.sha256_of(path)
+        text = f"reading {item.path}"
+        self._tell(text)
+        sha256 = _hashing.sha256_of(path, lambda _count: self._repeat(text))
         return Done(item.path, stat.st_size, sha256, stat.st_mtime_ns)
 
     # Bringing -----------------------------------------------------------------------------------------------------
@@ -282,6 +284,7 @@ class Delivery:
             if time.monotonic() > deadline:
                 raise self._silent()
             self._check()
+            self._repeat("asking for the list of files")
             time.sleep(0.1)
 
     def _ask_controller(self, files: list[Json] | None) -> None:
@@ -320,6 +323,8 @@ class Delivery:
             elif time.monotonic() - since > self.order.upload_patience:
                 raise self._silent()
             self._check()
+            self._counter.done = self._counter.total - staging.missing_bytes(waiting.values())
+            self._count(0)
             time.sleep(0.1)
 
     def _transfer(self, staging: Staging, client: Client, limits: Limits) -> Transfer:
@@ -369,11 +374,13 @@ class Delivery:
 
     def _count(self, count: int) -> None:
         self._counter.add(count)
-        now = time.monotonic()
-        if now - self._told < TOLD_EVERY:
-            return
         done, total = self._counter.done, self._counter.total
-        self._tell(f"{human(done)} of {human(total)}" if total else human(done))
+        self._repeat(f"{human(done)} of {human(total)}" if total else human(done))
+
+    def _repeat(self, text: str) -> None:
+        """What is told renews the lease of the run as well."""
+        if time.monotonic() - self._told >= TOLD_EVERY:
+            self._tell(text)
 
     def _tell(self, text: str) -> None:
         self._told = time.monotonic()

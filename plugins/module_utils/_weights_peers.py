@@ -149,6 +149,7 @@ def bring(
             _settle(running, upstream, lacking, arrived)
             if lacking == {}:
                 return True
+            transfer.progress(0)
             if transfer.cancelled.wait(POLL_SECONDS):
                 raise CancelledError()
 

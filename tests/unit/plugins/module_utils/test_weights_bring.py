@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.ascend.fleet.plugins.module_utils import (
+    _weights_bring,
     _weights_lease,
     _weights_manifest,
     _weights_peers,
@@ -470,14 +471,16 @@ def test_the_tree(index: int, asks: list[int]) -> None:
 # From the controller -------------------------------------------------------------------------------------------------
 
 
-def controller(folder: Path, listing: dict[str, Any]) -> None:
+def controller(folder: Path, listing: dict[str, Any], pause: float = 0.0) -> None:
     """What the action plugin does: list, then send what is asked for."""
     ask = folder / ".tiny.ascend-fleet" / "upload.json"
     until(ask.exists)
     assert json.loads(ask.read_text())["files"] is None
+    time.sleep(pause)
     (ask.parent / "list.json").write_text(json.dumps(listing))
     until(lambda: ask.exists() and json.loads(ask.read_text())["files"] is not None)
     for one in json.loads(ask.read_text())["files"]:
+        time.sleep(pause)
         Path(one["part"]).write_bytes(FILES.get(one["path"], b""))
 
 
@@ -489,6 +492,29 @@ def test_files_of_the_controller_are_waited_for_and_verified(hub: HubServer, tmp
         outcome = work.result(20)
     assert outcome.revision == "state"
     assert content(tmp_path / "tiny") == FILES
+
+
+def test_a_slow_controller_is_told_of_all_the_time(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_weights_bring, "TOLD_EVERY", 0.05)
+    rows = [[path, "controller:", len(body), hashlib.sha256(body).hexdigest()] for path, body in FILES.items()]
+    told: list[str] = []
+    with ThreadPoolExecutor(1) as pool:
+        work = pool.submit(deliver, order(hub, tmp_path / "tiny", wish=Wish("controller:/x"), sent=True), None, told)
+        controller(tmp_path, {"resolved": "state", "items": rows}, pause=0.5)
+        work.result(20)
+    assert told.count("tiny: asking for the list of files") > 2
+    assert told.count("tiny: 700 kB of 3 MB") > 2
+
+
+def test_reading_again_is_told_of_all_the_time(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_weights_bring, "TOLD_EVERY", 0.0)
+    wanted = order(hub, tmp_path / "tiny")
+    deliver(wanted)
+    told: list[str] = []
+    deliver(wanted._replace(full=True), told=told)
+    assert told.count("tiny: reading 3 MB again") >= len(FILES)
 
 
 def test_a_controller_that_falls_silent(hub: HubServer, tmp_path: Path) -> None:
