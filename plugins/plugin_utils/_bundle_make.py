@@ -170,13 +170,15 @@ class Maker:
         return {"commit": commit, "sha256": None}
 
     def _commit(self, url: str, version: str) -> str:
-        argv = ["git", "ls-remote", url, version, f"{version}^{{}}"]
-        told = run(argv, 120, self.around.environment).splitlines()
-        if not told:
+        names = _references(version)
+        lines = run(["git", "ls-remote", url, *names], 120, self.around.environment).splitlines()
+        # git takes a name for the end of a reference: of branch main, also that of user/main.
+        told = {name: commit for commit, name in (line.split() for line in lines)}
+        found = next((told[name] for name in names if name in told), None)
+        if found is None:
             message = f"{url} has no {version}."
             raise FleetError("bundle-incomplete", message, "Correct the version.", value=version)
-        # Of an annotated tag the last line names the commit.
-        return told[-1].split()[0]
+        return found
 
     def wheels(self, need: Json, bake: Bake) -> Json:
         """The packages of a bake. They stay as they are while the same things are asked for, whatever the index has."""
@@ -353,6 +355,15 @@ class Maker:
 
 def _not_gathered(need: Json, why: str, remedy: str) -> FleetError:
     return FleetError("bundle-incomplete", f"{_bundle.told(need)} cannot be gathered: {why}", remedy)
+
+
+def _references(version: str) -> list[str]:
+    """What a version may name, the first that exists. Of an annotated tag ``^{}`` is the commit."""
+    if version == "HEAD":
+        return [version]
+    if version.startswith("refs/"):
+        return [f"{version}^{{}}", version]
+    return [f"refs/tags/{version}^{{}}", f"refs/tags/{version}", f"refs/heads/{version}"]
 
 
 def _names(folder: Path) -> set[str]:

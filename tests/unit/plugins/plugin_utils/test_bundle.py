@@ -354,6 +354,28 @@ def test_a_git_tree_is_archived_at_its_version_and_asked_for_no_more_than_needed
         maker(tmp_path).bring({**need, "version": "v9"})
 
 
+@pytest.mark.parametrize(
+    ("version", "subject"),
+    [
+        (None, "One"),
+        ("main", "One"),
+        ("refs/heads/main", "One"),
+        ("v1", "One"),
+        ("refs/tags/v1", "One"),
+        ("user/main", "Two"),
+        ("zz/v1", "Two"),
+    ],
+)
+def test_a_version_is_never_the_end_of_another_name(tmp_path, repository, version, subject):
+    folder, git = repository
+    git("checkout", "--quiet", "-b", "user/main")
+    git("commit", "--quiet", "--allow-empty", "-m", "Two")
+    git("tag", "zz/v1")
+    git("checkout", "--quiet", "main")
+    row = maker(tmp_path).bring({"kind": "git", "url": f"file://{folder}", "version": version})
+    assert git("show", "--no-patch", "--format=%s", row["commit"]) == subject
+
+
 def test_extra_files_are_linked_and_what_is_not_wanted_goes(tmp_path):
     source = tmp_path / "packages"
     source.mkdir()
