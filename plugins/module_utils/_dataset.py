@@ -162,7 +162,10 @@ def _stage(want: Want, folder: str, lease: Lease, progress: Progress) -> None:
     tell = _Teller(lease, progress)
     paths = (_from_archive if want.archive else _from_files)(want, staging, lease, tell)
     progress("checking the format")
-    judged = _dataset_formats.FORMATS[want.format](staging.tree, sorted(paths))
+    try:
+        judged = _dataset_formats.FORMATS[want.format](staging.tree, sorted(paths))
+    except (ValueError, RecursionError) as error:
+        judged = _dataset_formats.Judged("", f"they cannot be read: {error}")
     if judged.problem:
         # Kept, the same wrong files would be judged again without another look at their source.
         staging.remove()

@@ -91,18 +91,20 @@ def _json(path: str) -> tuple[int, str | None]:
 
 
 def _jsonl(path: str) -> tuple[int, str | None]:
-    count = 0
-    with open(path, encoding="utf-8") as stream:
-        for number, line in enumerate(stream, 1):
-            if not line.strip():
-                continue
-            try:
+    count = number = 0
+    try:
+        with open(path, encoding="utf-8") as stream:
+            for number, line in enumerate(stream, 1):
+                if not line.strip():
+                    continue
                 problem = _records([json.loads(line)])
-            except ValueError as error:
-                problem = f"is no JSON: {error}"
-            if problem:
-                return 0, f"in line {number}: {problem}"
-            count += 1
+                if problem:
+                    return 0, f"in line {number}: {problem}"
+                count += 1
+    except UnicodeDecodeError as error:
+        return 0, f"is no UTF-8: {error.reason}"
+    except ValueError as error:
+        return 0, f"in line {number}: is no JSON: {error}"
     return count, None if count else "holds no record"
 
 

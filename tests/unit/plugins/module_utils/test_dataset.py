@@ -105,6 +105,8 @@ ALPACA = [
     ({"a.json": b"[1]"}, "something else than records (item 0)"),
     ({"a.json": b'[{"instruction": "x"}]'}, "has no text output in record 0"),
     ({"a.jsonl": b'{"instruction": "x", "output": "y"}\n{"instr\n'}, "in line 2: is no JSON"),
+    ({"a.jsonl": b'{"instruction": "caf\xe9", "output": "y"}\n'}, "is no UTF-8: invalid continuation byte"),
+    ({"a.json": b'[{"instruction": "caf\xe9", "output": "y"}]'}, "is no JSON"),
     ({"README.md": b"x"}, "no .parquet, .json or .jsonl"),
 ]
 
@@ -215,6 +217,21 @@ def test_wrong_data_are_never_published(hub, tmp_path, files):
         _dataset.bring(SYSTEM, wanted(hub, tmp_path, files=items), silent)
     assert caught.value.finding["check"] in ("dataset-format", "transfer-content")
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    "wrong", [b'{"instruction": "caf\xe9", "output": "y"}\n', b"[" * 200_000], ids=["no UTF-8", "too deep"]
+)
+def test_data_that_cannot_be_read_are_looked_at_anew_once_they_are_corrected(hub, tmp_path, wrong):
+    right = b'{"instruction": "cafe", "output": "y"}\n'
+    want = wanted(hub, tmp_path, files=(_dataset.item("a.jsonl", hub.plain(REPO, "a.jsonl"), None),))
+    hub.repositories[REPO]["a.jsonl"] = wrong
+    with pytest.raises(FleetError) as caught:
+        _dataset.bring(SYSTEM, want, silent)
+    assert caught.value.finding["check"] == "dataset-format"
+    hub.repositories[REPO]["a.jsonl"] = right
+    _dataset.bring(SYSTEM, want, silent)
+    assert content(tmp_path / "data") == {"a.jsonl": right}
 
 
 def test_a_cut_connection_and_a_page_of_html(hub, tmp_path):
