@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import os
 import re
+import shutil
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -104,9 +105,11 @@ class _Git:
         self.url = url
         self.folder = folder
         self._environment = _environment(url, token, client)
-        os.makedirs(folder, exist_ok=True)
 
     def checkout(self, revision: str) -> str:
+        # A killed git leaves locks, at which every later one would fail.
+        shutil.rmtree(self.folder, ignore_errors=True)
+        os.makedirs(self.folder, exist_ok=True)
         self.run("init", "--quiet", ".")
         self.run("fetch", "--quiet", "--depth", "1", "--no-tags", self.url, revision)
         self.run("checkout", "--quiet", "--force", "--detach", "FETCH_HEAD")

@@ -143,6 +143,17 @@ def test_git_with_large_files(tmp_path: Path) -> None:
             bring(None, tmp_path / "none", Wish(wish.source, "v9"))
 
 
+@pytest.mark.parametrize("left", ["shallow.lock", "index.lock", "HEAD.lock", "HEAD"])
+def test_what_a_killed_git_leaves_does_not_stop_the_next(tmp_path: Path, left: str) -> None:
+    with LfsServer(tmp_path / "srv") as server:
+        server.create("tiny.git", {"config.json": b"{}"}, {"a.safetensors": b"x" * 2000})
+        scratch = tmp_path / "ok" / "git" / ".git"
+        scratch.mkdir(parents=True)
+        (scratch / left).touch()
+        bring(None, tmp_path / "ok", Wish(f"git+{server.url('tiny.git')}"))
+        assert tree(tmp_path / "ok") == {"config.json": b"{}", "a.safetensors": b"x" * 2000}
+
+
 def test_git_with_a_token(tmp_path: Path) -> None:
     with LfsServer(tmp_path / "srv", token="secret") as server:
         server.create("tiny.git", {"config.json": b"{}"}, {"a.safetensors": b"x" * 2000})
