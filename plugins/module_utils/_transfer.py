@@ -16,6 +16,7 @@ import os
 import random
 import shutil
 import ssl
+import stat
 import threading
 import time
 import urllib.request
@@ -144,7 +145,8 @@ class Staging:
         os.makedirs(os.path.dirname(target), exist_ok=True)
         if os.path.lexists(target):
             os.unlink(target)
-        source = os.path.join(folder, known.path)
+        # Of a symbolic link, os.link would make another name of the link itself.
+        source = os.path.realpath(os.path.join(folder, known.path))
         try:
             os.link(source, target)
         except OSError:
@@ -244,6 +246,19 @@ class Transfer:
             if attempt >= self.limits.attempts:
                 raise gave_up(item, reason, attempt) from reason
             self._pause(pause if pause is not None else self._backoff(attempt))
+
+    def take(self, item: Item) -> Done:
+        """One file whose part the controller has written; it cannot be asked for again."""
+        part, sums = self.staging.part(item), _Sums(item)
+        # Of an empty file nothing is sent.
+        open(part, "ab").close()
+        size = _hashing.feed(part, sums.hashes, self._alive)
+        problem = sums.problem(size)
+        if problem:
+            os.unlink(part)
+            message = f"{item.path}, as the controller sent it, {problem}."
+            raise FleetError("transfer-content", message, "It has changed there meanwhile; run again.", value=item.path)
+        return self.staging.enter(item, part, size, sums.sha256.hexdigest())
 
     def _backoff(self, attempt: int) -> float:
         longest: float = min(self.limits.backoff * 2**attempt, self.limits.longest_backoff)
@@ -407,6 +422,21 @@ def check_paths(paths: Iterable[str]) -> None:
             )
 
 
+def check_links(folder: str, paths: Iterable[str]) -> None:
+    """Refuse links by which a user would have root publish a file that this user may not read."""
+    for path in paths:
+        full = os.path.join(folder, path)
+        link, file = os.lstat(full), os.stat(full)
+        others_may_read = link.st_uid in (0, file.st_uid) or file.st_mode & stat.S_IROTH
+        if stat.S_ISLNK(link.st_mode) and not others_may_read:
+            raise FleetError(
+                "transfer-content",
+                f"{full} is a link of user {link.st_uid} to a file of user {file.st_uid} that not everybody may read.",
+                "Put the file itself there, or let its owner make the link.",
+                value=full,
+            )
+
+
 def check_space(folder: str, wanted: int) -> None:
     room = os.statvfs(folder)
     free = room.f_bavail * room.f_frsize
@@ -453,7 +483,11 @@ def gave_up(item: Item, reason: Exception, attempts: int) -> FleetError:
 
 
 def publish(staging: Staging, target: str) -> None:
-    """Give the tree the target's name. Whoever looks sees the old directory or the new one."""
+    """Give the tree the target's name, or that of what the target is a link to.
+
+    Whoever looks sees the old directory or the new one.
+    """
+    target = os.path.realpath(target)
     _sync(staging.tree)
     if not os.path.lexists(target):
         os.rename(staging.tree, target)
@@ -468,7 +502,7 @@ def publish(staging: Staging, target: str) -> None:
 
 def put_back(folder: str, target: str) -> None:
     """A run killed between the two renames leaves the old directory aside: it comes back."""
-    previous = os.path.join(folder, "previous")
+    previous, target = os.path.join(folder, "previous"), os.path.realpath(target)
     if os.path.isdir(previous) and not os.path.lexists(target):
         os.rename(previous, target)
 

@@ -75,7 +75,8 @@ class Outcome(NamedTuple):
 
 
 def staging_of(path: str) -> str:
-    """Beside the directory, so that a rename suffices."""
+    """Beside the directory, so that a rename suffices; of a link, beside what it leads to."""
+    path = os.path.realpath(path)
     return os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.ascend-fleet")
 
 
@@ -121,9 +122,9 @@ class Delivery:
     def _run(self) -> Outcome:
         if self.reason() is None:
             return self.present()
-        parent = os.path.dirname(self.order.path)
-        os.makedirs(parent, exist_ok=True)
-        if os.path.ismount(self.order.path):
+        real = os.path.realpath(self.order.path)
+        os.makedirs(os.path.dirname(real), exist_ok=True)
+        if os.path.ismount(real):
             raise FleetError(
                 "model-source",
                 f"{self.order.path} is a mount point, which cannot be replaced in one step.",
@@ -316,7 +317,7 @@ class Delivery:
         while waiting:
             for item in list(waiting.values()):
                 if _transfer.length_of(staging.part(item)) >= (item.size or 0):
-                    self.board.add(transfer.fetch(waiting.pop(item.path)))
+                    self.board.add(transfer.take(waiting.pop(item.path)))
             arrived = sum(_transfer.length_of(staging.part(item)) for item in waiting.values())
             if arrived != last:
                 last, since = arrived, time.monotonic()
@@ -357,13 +358,17 @@ class Delivery:
         """What people put into the directory is theirs; what an earlier delivery brought is not."""
         manifest = _weights_manifest.read(self.system, self.order.path)
         ours = {one.path for one in _weights_manifest.files_of(manifest)} if manifest else set()
-        for folder, _folders, names in os.walk(self.order.path):
-            for name in names:
+        for folder, folders, names in os.walk(self.order.path):
+            # os.walk does not enter a link to a directory, and names it among the directories.
+            links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
+            for name in names + links:
                 source = os.path.join(folder, name)
                 path = os.path.relpath(source, self.order.path)
                 if path in ours | wanted or path == _weights_terms.MANIFEST_NAME:
                     continue
                 target = staging.path(path)
+                if os.path.isdir(target):
+                    continue
                 os.makedirs(os.path.dirname(target), exist_ok=True)
                 try:
                     os.link(source, target, follow_symlinks=False)

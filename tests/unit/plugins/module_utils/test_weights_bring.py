@@ -494,6 +494,31 @@ def test_files_of_the_controller_are_waited_for_and_verified(hub: HubServer, tmp
     assert content(tmp_path / "tiny") == FILES
 
 
+@pytest.mark.parametrize(
+    ("sent", "problem"),
+    [(b'{"hidden_size": 2}', "has the sha256"), (FILES["config.json"] + b"x", "has 19 bytes instead of 18")],
+)
+def test_a_file_that_changed_on_the_controller_is_named_and_sent_again(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: bytes, problem: str
+) -> None:
+    files = {**FILES, "empty.txt": b""}
+    rows = [[path, "controller:", len(body), hashlib.sha256(body).hexdigest()] for path, body in files.items()]
+    wanted = order(hub, tmp_path / "tiny", wish=Wish("controller:/x"), sent=True)
+    with ThreadPoolExecutor(1) as pool:
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setitem(FILES, "config.json", sent)
+            work = pool.submit(deliver, wanted)
+            controller(tmp_path, {"resolved": "state", "items": rows})
+            with pytest.raises(FleetError) as caught:
+                work.result(20)
+        assert caught.value.finding["check"] == "transfer-content"
+        assert f"config.json, as the controller sent it, {problem}" in str(caught.value)
+        work = pool.submit(deliver, wanted)
+        controller(tmp_path, {"resolved": "state", "items": rows})
+        work.result(20)
+    assert content(tmp_path / "tiny") == files
+
+
 def test_a_slow_controller_is_told_of_all_the_time(
     hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
