@@ -119,7 +119,8 @@ class Staging:
         done = self.done.get(item.path)
         if done is None or not agrees(item, done, self.tree):
             return True
-        self.done[item.path] = done._replace(key=item.key)
+        if not item.sha256:
+            self.done[item.path] = done._replace(key=item.key)
         return False
 
     def missing_bytes(self, items: Iterable[Item]) -> int:

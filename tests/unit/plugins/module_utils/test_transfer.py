@@ -138,6 +138,15 @@ def test_a_finished_file_is_kept_for_the_content_that_it_is(
     assert Staging(str(tmp_path)).lacks(after) is lacks
 
 
+def test_a_digest_that_agrees_takes_nothing_from_what_is_known(tmp_path: Path) -> None:
+    staging = Staging(str(tmp_path))
+    (tmp_path / "arrived").write_bytes(b"v1")
+    origin = Item("a", "https://x/v1", 2)
+    staging.enter(origin, str(tmp_path / "arrived"), 2, SHA_V1)
+    assert not staging.lacks(Item("a", "https://peer/a", 2, SHA_V1))
+    assert not staging.lacks(origin)
+
+
 def test_a_finished_file_that_was_changed_comes_again(hub: HubServer, tmp_path: Path) -> None:
     work = transfer(tmp_path)
     work.run(items(hub))
