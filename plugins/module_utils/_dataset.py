@@ -124,7 +124,7 @@ def bring(system: System, want: Want, progress: Progress) -> Json:
     if reason is None:
         return result(system, want, None)
     _refuse_foreign(system, want)
-    os.makedirs(os.path.dirname(want.path), exist_ok=True)
+    os.makedirs(os.path.dirname(os.path.realpath(want.path)), exist_ok=True)
     folder = staging_of(want.path)
     lease = Lease(folder)
 
@@ -196,7 +196,9 @@ def _from_files(want: Want, staging: Staging, lease: Lease, tell: _Teller) -> li
         if not os.path.isdir(want.directory):
             message = f"The directory {want.directory} is not on the node."
             raise FleetError("dataset-source", message, key="directory", value=want.directory)
-        items += _data_below(want.directory)
+        below = _data_below(want.directory)
+        _transfer.check_links(want.directory, [item.path for item in below])
+        items += below
         _linked(staging, items, want.directory)
     transfer = Transfer(staging, Client(want.access), want.limits, tell.count, cancelled=lease.lost)
     tell.total = staging.missing_bytes(items)

@@ -157,8 +157,9 @@ class Staging:
     def prune(self, wanted: Iterable[str]) -> None:
         """Take out what an earlier list brought and this one does not want."""
         wanted = set(wanted)
-        for folder, _folders, names in os.walk(self.tree, topdown=False):
-            for name in names:
+        for folder, folders, names in os.walk(self.tree, topdown=False):
+            links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
+            for name in names + links:
                 path = os.path.join(folder, name)
                 if os.path.relpath(path, self.tree) not in wanted:
                     os.unlink(path)

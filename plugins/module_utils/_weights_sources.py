@@ -271,7 +271,9 @@ def _node(wanted: Place, client: Client) -> Listing:
             key="model.source",
             value=wanted.where,
         )
-    return Listing(None, files_below(wanted.where))
+    items = files_below(wanted.where)
+    _transfer.check_links(wanted.where, [item.path for item in items])
+    return Listing(None, items)
 
 
 def files_below(folder: str) -> list[Item]:

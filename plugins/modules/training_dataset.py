@@ -76,6 +76,8 @@ options:
   directory:
     description:
       - Directory on the node to take the files from. On the same file system they are linked, not copied.
+      - A symbolic link in it stands for the file that it leads to. The link of a user to a file of somebody else that
+        not everybody may read is refused.
     type: path
   max_size:
     description:

@@ -250,6 +250,52 @@ def test_a_directory_of_the_node_is_linked(hub, tmp_path):
     assert (tmp_path / "data/train.parquet").samefile(tmp_path / "source/train.parquet")
 
 
+def test_links_stand_for_the_files_that_they_lead_to(hub, tmp_path):
+    """As in the cache of Hugging Face, whose snapshots lead to blobs beside them."""
+    source = tmp_path / "cache/snapshots/1"
+    lay(tmp_path / "cache/blobs", {"b1": PARQUET, "b2": RECORDS})
+    source.mkdir(parents=True)
+    (source / "train.parquet").symlink_to("../../blobs/b1")
+    (source / "alpaca_gpt4_data.json").symlink_to(tmp_path / "cache/blobs/b2")
+    want = wanted(hub, tmp_path, files=(), directory=str(source))
+    assert _dataset.bring(SYSTEM, want, silent)["changed"] is True
+    assert content(tmp_path / "data") == FILES
+    assert not [path for path in (tmp_path / "data").iterdir() if path.is_symlink()]
+    assert (tmp_path / "data/train.parquet").samefile(tmp_path / "cache/blobs/b1")
+    assert _dataset.bring(SYSTEM, want, silent)["changed"] is False
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files to other users")
+@pytest.mark.parametrize(
+    ("link_of", "file_of", "mode", "refused"),
+    [(1234, 0, 0o600, True), (1234, 0, 0o644, False), (1234, 1234, 0o600, False), (0, 1234, 0o600, False)],
+)
+def test_a_link_to_what_its_user_may_not_read_is_refused(hub, tmp_path, link_of, file_of, mode, refused):
+    lay(tmp_path, {"secret": b"x"})
+    (tmp_path / "secret").chmod(mode)
+    os.chown(tmp_path / "secret", file_of, 0)
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source/a.txt").symlink_to(tmp_path / "secret")
+    os.lchown(tmp_path / "source/a.txt", link_of, 0)
+    want = wanted(hub, tmp_path, files=(), directory=str(tmp_path / "source"), format="any")
+    if refused:
+        with pytest.raises(FleetError, match="is a link of user 1234 to a file of user 0"):
+            _dataset.bring(SYSTEM, want, silent)
+    else:
+        _dataset.bring(SYSTEM, want, silent)
+    assert (tmp_path / "data").exists() is not refused
+
+
+def test_a_directory_of_data_that_is_a_link_stays_one(hub, tmp_path):
+    real = tmp_path / "large/data"
+    (tmp_path / "data").symlink_to(real)
+    for items in (wanted(hub, tmp_path).files, wanted(hub, tmp_path).files[:1]):
+        assert _dataset.bring(SYSTEM, wanted(hub, tmp_path, files=items), silent)["changed"] is True
+        assert (tmp_path / "data").readlink() == real
+        assert set(content(real)) == {one.path for one in items}
+    assert os.listdir(real.parent) == ["data"]
+
+
 OTHER = json.dumps([{"instruction": "Say no.", "output": "No."}]).encode()
 
 

@@ -156,6 +156,35 @@ def test_what_the_new_patterns_do_not_want_goes_and_what_people_put_there_stays(
     assert hub.bytes_sent == 0
 
 
+def test_links_of_people_to_directories_stay(hub: HubServer, tmp_path: Path) -> None:
+    folder, loras = tmp_path / "tiny", tmp_path / "loras"
+    deliver(order(hub, folder))
+    loras.mkdir()
+    (loras / "mine").write_text("mine")
+    (folder / "loras").symlink_to(loras)
+    for include in ("*.json", "*-0.*"):
+        deliver(order(hub, folder, wish=Wish(f"huggingface:{REPO}", include=(include,))))
+        assert (folder / "loras").readlink() == loras
+    assert (loras / "mine").read_text() == "mine"
+
+
+@pytest.mark.parametrize("dangling", [False, True])
+def test_a_directory_that_is_a_link_is_replaced_where_it_leads_to(
+    hub: HubServer, tmp_path: Path, dangling: bool
+) -> None:
+    link, real = tmp_path / "models/tiny", tmp_path / "large/disk/tiny"
+    link.parent.mkdir()
+    link.symlink_to(real)
+    if not dangling:
+        real.mkdir(parents=True)
+        (real / "notes.txt").write_text("mine")
+    deliver(order(hub, link))
+    deliver(order(hub, link, wish=Wish(f"huggingface:{REPO}", include=("*.json",))))
+    assert link.readlink() == real
+    assert set(content(real)) == {"config.json", *(() if dangling else ("notes.txt",))}
+    assert [os.listdir(link.parent), os.listdir(real.parent)] == [["tiny"], ["tiny"]]
+
+
 @pytest.mark.parametrize("faults", [Faults(wrong={"model-3.safetensors"}), Faults(page={"config.json"})])
 def test_a_failure_leaves_no_directory(hub: HubServer, tmp_path: Path, faults: Faults) -> None:
     hub.faults = faults
