@@ -10,13 +10,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import finding
 from ansible_collections.ascend.fleet.plugins.plugin_utils import _outputs, _records
 
 MODULE = "ascend.fleet.fleet_outputs"
+REMEDY = "See to the cause and run again: the outputs wait on the node until they are fetched."
 
 
 class ActionModule(ActionBase):
@@ -37,24 +38,37 @@ class ActionModule(ActionBase):
         if not jobs or self._task.check_mode:
             return {"changed": False, "outputs": {}}
         folder = Path(_records.outputs_dir(run["report_dir"], run["id"], host))
+        try:
+            return self._fetched(run, jobs, folder, task_vars)
+        except (_outputs.DamagedError, AnsibleError, OSError) as error:
+            told = finding("job-outputs", f"The outputs were not fetched: {str(error).rstrip('.')}.", REMEDY)
+            return {"failed": True, "changed": False, "msg": f"{told['message']} {told['remedy']}", "findings": [told]}
+
+    def _fetched(
+        self, run: dict[str, Any], jobs: list[dict[str, str]], folder: Path, task_vars: dict[str, Any]
+    ) -> dict[str, Any]:
         packed = self._module({"run": run, "jobs": jobs, "reader": self._user()}, task_vars)
         if packed.get("failed"):
             return packed
+        placed: dict[str, str] = {}
         try:
-            return self._fetched(packed["archive"], folder, [job["name"] for job in jobs])
+            placed = self._placed(packed["archive"], folder, [job["name"] for job in jobs])
         finally:
-            self._module({"run": run}, task_vars)
+            arrived = [
+                {"path": job["path"], "manifest": _outputs.manifest_digest(Path(placed[job["name"]]))}
+                for job in jobs
+                if job["name"] in placed
+            ]
+            noted = self._module({"run": run, "fetched": arrived}, task_vars)
+        return noted if noted.get("failed") else {"changed": False, "outputs": placed}
 
-    def _fetched(self, archive: str, folder: Path, jobs: list[str]) -> dict[str, Any]:
+    def _placed(self, archive: str, folder: Path, jobs: list[str]) -> dict[str, str]:
         folder.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=".", suffix=".tar", dir=folder)
         os.close(handle)
         try:
             self._connection.fetch_file(archive, name)
-            return {"changed": False, "outputs": _outputs.unpack(Path(name), folder, jobs)}
-        except _outputs.DamagedError as error:
-            told = finding("job-outputs", f"The outputs were not fetched: {error}.", "Run again.")
-            return {"failed": True, "changed": False, "msg": f"{told['message']} {told['remedy']}", "findings": [told]}
+            return _outputs.unpack(Path(name), folder, jobs)
         finally:
             os.unlink(name)
 

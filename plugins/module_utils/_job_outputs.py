@@ -14,7 +14,13 @@ from typing import Any, Dict, Iterator
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _job_files
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
-from ansible_collections.ascend.fleet.plugins.module_utils._job_manifest import MANIFEST, SCHEMA, digest, folders
+from ansible_collections.ascend.fleet.plugins.module_utils._job_manifest import (
+    MANIFEST,
+    SCHEMA,
+    digest,
+    folders,
+    read_manifest,
+)
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
 Json = Dict[str, Any]
@@ -39,7 +45,7 @@ def seal(system: System, job: Json, facts: Json) -> Json:
     files = list(_files(system, folder, job["name"]))
     _expected(system, job, folder, files)
     manifest = {"schema": SCHEMA, "job": job["name"], "spec": job["spec"], **facts, "files": files}
-    system.write(f"{folder}/{MANIFEST}", json.dumps(manifest, indent=2, sort_keys=True) + "\n")
+    _write_manifest(system, folder, manifest)
     return manifest
 
 
@@ -50,6 +56,17 @@ def publish(system: System, path: str) -> None:
         os.rename(system.path(where.published), system.path(where.previous))
     os.rename(system.path(where.next), system.path(where.published))
     _remove(system, where.previous)
+
+
+def mark_fetched(system: System, path: str, sent: str, run_id: str) -> None:
+    """Note who has the outputs whose manifest had the digest ``sent``; others may be there by now."""
+    manifest = read_manifest(system, path)
+    if manifest is not None and digest(system.path(f"{path}/{MANIFEST}")) == sent:
+        _write_manifest(system, path, {**manifest, "fetched": run_id})
+
+
+def _write_manifest(system: System, folder: str, manifest: Json) -> None:
+    system.write(f"{folder}/{MANIFEST}", json.dumps(manifest, indent=2, sort_keys=True) + "\n")
 
 
 def _files(system: System, folder: str, name: str) -> Iterator[Json]:

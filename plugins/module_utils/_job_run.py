@@ -166,7 +166,7 @@ class _Queue:
         _forget(system, job)
         manifest = _job_manifest.read_manifest(system, path)
         seen = Seen(job, _node_jobs.DONE, None, "", None, manifest)
-        self.lines[job["name"]] = dict(_node_jobs.status(seen), fresh=True)
+        self.lines[job["name"]] = _node_jobs.status(seen)
 
     def _failed(self, job: Json, cards: list[int], failure: FleetError, running: _Running | None) -> None:
         name, system = job["name"], self.tools.system

@@ -271,7 +271,7 @@ def status(one: Seen) -> Json:
         "answer": told(manifest) if manifest else None,
         "seconds": (manifest or {}).get("seconds"),
         "outputs": job["outputs"]["path"] if manifest else None,
-        "fresh": False,
+        "fresh": manifest is not None and "fetched" not in manifest,
     }
 
 

@@ -12,9 +12,12 @@ short_description: Fetch what the jobs of a run left on a node
 version_added: 0.1.0
 author: ascend.fleet contributors (@ascend-fleet)
 description:
-  - Fetches the outputs of the jobs that ran on a node in this run, in one archive, and holds every file against
-    the manifest of its job. They are put into the folder C(jobs/<host>/<job>) of the run below the report directory.
+  - Fetches the outputs of the jobs that are done on a node and were not fetched yet, in one archive, and holds every
+    file against the manifest of its job. They are put into the folder C(jobs/<host>/<job>) of the run below the report
+    directory, also where an earlier run made them and was cut off before it had them.
   - Which jobs these are is read from the record of M(ascend.fleet.fleet_node). Without any, the node is not contacted.
+  - Outputs that arrived whole are noted in their manifest on the node. They are not fetched again, whoever runs and
+    whatever becomes of the copy; they stay on the node, and a job that runs again has new ones.
 options:
   run:
     description: Identity of the run, as returned by M(ascend.fleet.fleet_compile).
@@ -37,6 +40,12 @@ options:
     description: Jobs to pack, each with its C(name) and the C(path) of its outputs. Set by the action plugin.
     type: list
     elements: dict
+  fetched:
+    description:
+      - Outputs that arrived, each with its C(path) and the digest of its C(manifest). Set by the action plugin.
+    type: list
+    elements: dict
+    default: []
   reader:
     description: Number of the user that fetches the archive. Set by the action plugin.
     type: int
@@ -46,10 +55,9 @@ attributes:
     description: Nothing is fetched.
   diff_mode:
     support: none
-    description: Nothing of the node is changed.
+    description: Nothing of the node is changed but a note.
   idempotent:
     support: full
-    description: The same files are fetched again.
   platform:
     support: full
     platforms: linux
@@ -58,7 +66,7 @@ attributes:
 
 EXAMPLES = r"""
 ---
-- name: Fetch the outputs of the jobs that ran
+- name: Fetch the outputs that were not fetched yet
   ascend.fleet.fleet_outputs:
     run: "{{ fleet.run }}"
 """
@@ -80,7 +88,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.ascend.fleet.plugins.module_utils import _job_archive
+from ansible_collections.ascend.fleet.plugins.module_utils import _job_archive, _job_outputs
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import answered
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
@@ -98,6 +106,7 @@ def main() -> None:
             },
             "step": {"type": "str", "default": "jobs"},
             "jobs": {"type": "list", "elements": "dict"},
+            "fetched": {"type": "list", "elements": "dict", "default": []},
             "reader": {"type": "int"},
         },
         supports_check_mode=True,
@@ -114,6 +123,8 @@ def _handle(system: System, params: dict[str, Any], check_mode: bool) -> dict[st
         return {}
     if not params["jobs"]:
         _job_archive.drop(system, run_id)
+        for job in params["fetched"]:
+            _job_outputs.mark_fetched(system, job["path"], job["manifest"], run_id)
         return {}
     try:
         return {"archive": _job_archive.pack(system, run_id, params["jobs"], params["reader"])}

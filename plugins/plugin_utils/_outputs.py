@@ -42,6 +42,10 @@ def unpack(archive: Path, folder: Path, jobs: list[str]) -> dict[str, str]:
     return placed
 
 
+def manifest_digest(folder: Path) -> str | None:
+    return _digest(folder / MANIFEST)
+
+
 def _check(job: str, folder: Path) -> None:
     try:
         files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]

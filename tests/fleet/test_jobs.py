@@ -154,6 +154,10 @@ def test_the_next_run_goes_on_with_the_job_of_a_killed_worker(
     assert read(node, f"{JOBS}/waits/well") == "well\n"
     assert json.loads(read(node, f"{JOBS}/waits/.manifest.json"))["seconds"] > 0
     assert containers(node) == set()
+    # The other one was done before the worker was killed, and nobody had fetched it.
+    fetched = outcome.reports / outcome.verdict["run_id"] / "jobs" / "n1"
+    assert (fetched / "quick" / "1").read_text() == "1\n"
+    assert json.loads(read(node, f"{JOBS}/quick/.manifest.json"))["fetched"] == outcome.verdict["run_id"]
 
 
 def test_a_killed_container_is_a_failed_job_and_runs_again(

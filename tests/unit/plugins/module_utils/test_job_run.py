@@ -12,7 +12,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ansible_collections.ascend.fleet.plugins.module_utils import _job_run, _node_jobs, _node_secrets
+from ansible_collections.ascend.fleet.plugins.module_utils import (
+    _job_manifest,
+    _job_outputs,
+    _job_run,
+    _node_jobs,
+    _node_secrets,
+)
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, finding
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 from tests.unit.plugins.module_utils.node_documents import document, npus
@@ -157,7 +163,14 @@ def test_a_job_is_done_once(node):
     }
     assert node.left() == {"aa", "bb"}
     assert node.engine.containers == {}
-    assert node.plan(job("aa"), job("bb")).actions == []
+    manifest = _job_manifest.digest(node.system.path(f"{OUTPUTS}/aa/{_job_manifest.MANIFEST}"))
+    _job_outputs.mark_fetched(node.system, f"{OUTPUTS}/aa", manifest, "run-1")
+    again = node.plan(job("aa"), job("bb"))
+    assert again.actions == []
+    assert {line["name"]: (line["state"], line["fresh"]) for line in again.lines()} == {
+        "aa": ("done", False),
+        "bb": ("done", True),
+    }
     assert [act["target"] for act in node.plan(job("aa", rerun=True), job("bb", spec="b" * 64)).actions] == ["aa", "bb"]
 
 
