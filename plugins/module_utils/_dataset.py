@@ -28,13 +28,13 @@ from ansible_collections.ascend.fleet.plugins.module_utils._transfer import Item
 from ansible_collections.ascend.fleet.plugins.module_utils._transfer_http import Access, Client, shown
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_bring import staging_of
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_lease import Lease, Owner
-from ansible_collections.ascend.fleet.plugins.module_utils._weights_terms import Done
+from ansible_collections.ascend.fleet.plugins.module_utils._weights_terms import MANIFEST_NAMES, Done
 
 Json = Dict[str, Any]
 Progress = Callable[[str], None]
 
 SCHEMA = 1
-MANIFEST = ".ascend-fleet-data.json"
+MANIFEST = MANIFEST_NAMES[1]
 # An archive and what is unpacked from it lie side by side.
 ARCHIVE_FOLDER = "archive"
 TOLD_EVERY = 1.0
@@ -60,7 +60,7 @@ def looked(want: Want) -> Want:
     """What is wanted, with the state of the node's own files: their sizes and times, where no digest names them."""
     named = (*want.files, *([want.archive] if want.archive else []))
     own = [one for one in named if one.url.startswith("file:") and not one.sha256]
-    own += _data_below(want.directory) if want.directory else []
+    own += _weights_sources.files_below(want.directory) if want.directory else []
     try:
         stats = [os.stat(urllib.request.url2pathname(urlsplit(one.url).path)) for one in own]
     except OSError:
@@ -68,10 +68,6 @@ def looked(want: Want) -> Want:
         return want
     rows = [[one.path, stat.st_size, stat.st_mtime_ns] for one, stat in zip(own, stats)]
     return want._replace(state=digest(rows) if rows else None)
-
-
-def _data_below(folder: str) -> list[Item]:
-    return [one for one in _weights_sources.files_below(folder) if one.path != MANIFEST]
 
 
 def asked(want: Want) -> Json:
@@ -160,7 +156,8 @@ def _refuse_foreign(system: System, want: Want) -> None:
 def _stage(want: Want, folder: str, lease: Lease, progress: Progress) -> None:
     staging = Staging(folder)
     tell = _Teller(lease, progress)
-    paths = (_from_archive if want.archive else _from_files)(want, staging, lease, tell)
+    brought = (_from_archive if want.archive else _from_files)(want, staging, lease, tell)
+    paths = [path for path in brought if os.path.basename(path) not in MANIFEST_NAMES]
     progress("checking the format")
     try:
         judged = _dataset_formats.FORMATS[want.format](staging.tree, sorted(paths))
@@ -196,7 +193,7 @@ def _from_files(want: Want, staging: Staging, lease: Lease, tell: _Teller) -> li
         if not os.path.isdir(want.directory):
             message = f"The directory {want.directory} is not on the node."
             raise FleetError("dataset-source", message, key="directory", value=want.directory)
-        below = _data_below(want.directory)
+        below = _weights_sources.files_below(want.directory)
         _transfer.check_links(want.directory, [item.path for item in below])
         items += below
         _linked(staging, items, want.directory)

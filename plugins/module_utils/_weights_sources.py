@@ -28,7 +28,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils._transfer_http import
 )
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_terms import (
     FORMS,
-    MANIFEST_NAME,
+    MANIFEST_NAMES,
     Wish,
     kind_and_place,
 )
@@ -118,7 +118,7 @@ def listing(wanted: Place, client: Client, include: Sequence[str] = (), exclude:
 
 def selected(path: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
     """Patterns are those of a shell over the whole path."""
-    if posixpath.basename(path) in REPOSITORY_FILES:
+    if posixpath.basename(path) in REPOSITORY_FILES + MANIFEST_NAMES:
         return False
     if include and not any(fnmatch.fnmatchcase(path, pattern) for pattern in include):
         return False
@@ -283,7 +283,7 @@ def files_below(folder: str) -> list[Item]:
         folders[:] = [name for name in folders if name not in (".git", ".cache")]
         for name in names:
             path = os.path.join(current, name)
-            if name != MANIFEST_NAME and os.path.isfile(path):
+            if name not in MANIFEST_NAMES and os.path.isfile(path):
                 relative, size = os.path.relpath(path, folder), os.path.getsize(path)
                 items.append(Item(relative, f"file://{quote(path)}", size, state=_transfer.time_of(path)))
     return sorted(items)

@@ -9,6 +9,8 @@ import re
 from typing import NamedTuple
 
 MANIFEST_NAME = ".ascend-fleet-model.json"
+# What the collection writes into directories of models and of data; in a source it is of another directory.
+MANIFEST_NAMES = (MANIFEST_NAME, ".ascend-fleet-data.json")
 _REPOSITORY = r"^[\w.-]+/[\w.-]+$"
 
 

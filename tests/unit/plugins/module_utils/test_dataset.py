@@ -360,6 +360,20 @@ def test_an_archive_gives_its_folder(hub, tmp_path, packed):
     assert _dataset.bring(SYSTEM, want, silent)["changed"] is False
 
 
+def test_manifests_in_a_source_are_not_of_this_directory(hub, tmp_path):
+    more = {**FILES, _dataset.MANIFEST: b"{}", "sub/.ascend-fleet-model.json": b"{}"}
+    (tmp_path / "archive").write_bytes(tar(more))
+    lay(tmp_path / "source", more)
+    for source in (
+        {"archive": _dataset.item("archive", str(tmp_path / "archive"), None)},
+        {"directory": str(tmp_path / "source")},
+    ):
+        want = wanted(hub, tmp_path, **{"files": (), **source})
+        assert _dataset.bring(SYSTEM, want, silent)["changed"] is True
+        assert content(tmp_path / "data") == FILES
+        assert _dataset.bring(SYSTEM, want, silent)["changed"] is False
+
+
 def test_an_archive_comes_over_http_with_its_digest(hub, tmp_path):
     archive = _dataset.item("archive", hub.plain(REPO, "data.tar.gz"), hub.sha256(REPO, "data.tar.gz"))
     _dataset.bring(SYSTEM, wanted(hub, tmp_path, files=(), archive=archive), silent)

@@ -156,6 +156,14 @@ def test_what_the_new_patterns_do_not_want_goes_and_what_people_put_there_stays(
     assert hub.bytes_sent == 0
 
 
+def test_manifests_in_a_source_are_not_of_this_directory(tmp_path: Path) -> None:
+    others = {MANIFEST_NAME: b"{}", "sub/.ascend-fleet-data.json": b"{}"}
+    with HubServer({REPO: {**FILES, **others}}) as hub:
+        assert deliver(order(hub, tmp_path / "tiny")).changed is True
+        assert content(tmp_path / "tiny") == FILES
+        assert deliver(order(hub, tmp_path / "tiny")).changed is False
+
+
 def test_links_of_people_to_directories_stay(hub: HubServer, tmp_path: Path) -> None:
     folder, loras = tmp_path / "tiny", tmp_path / "loras"
     deliver(order(hub, folder))

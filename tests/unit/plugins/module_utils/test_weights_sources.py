@@ -215,6 +215,8 @@ def test_patterns_that_leave_nothing(hub: HubServer, tmp_path: Path) -> None:
         ("a.bin", ["*.safetensors"], [], False),
         ("original/a.safetensors", ["*.safetensors"], ["original/*"], False),
         ("sub/.gitattributes", [], [], False),
+        (".ascend-fleet-model.json", ["*.json"], [], False),
+        (".ascend-fleet-data.json", [], [], False),
     ],
 )
 def test_patterns(path: str, include: list[str], exclude: list[str], wanted: bool) -> None:
