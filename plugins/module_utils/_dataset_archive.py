@@ -56,10 +56,11 @@ def unpack(archive: str, label: str, target: str, folder: str | None, limits: Li
 
 
 def _entries(archive: str, label: str, limits: Limits) -> Iterable[Entry]:
-    if zipfile.is_zipfile(archive):
-        return _zip(archive, label, limits)
+    # A zip is known by its end, which the last file in a tar may have as well.
     if tarfile.is_tarfile(archive):
         return _tar(archive, label)
+    if zipfile.is_zipfile(archive):
+        return _zip(archive, label, limits)
     message = f"{label} is neither a zip nor a tar."
     raise FleetError("dataset-archive", message, key="archive", value=label)
 

@@ -360,6 +360,15 @@ def test_an_archive_gives_its_folder(hub, tmp_path, packed):
     assert _dataset.bring(SYSTEM, want, silent)["changed"] is False
 
 
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_a_tar_that_ends_with_a_zip_is_a_tar(hub, tmp_path, mode):
+    files = {**FILES, "more.zip": zipped({"inner.json": RECORDS})}
+    (tmp_path / "archive").write_bytes(tar(files, mode))
+    want = wanted(hub, tmp_path, files=(), archive=_dataset.item("archive", str(tmp_path / "archive"), None))
+    _dataset.bring(SYSTEM, want, silent)
+    assert content(tmp_path / "data") == files
+
+
 def test_manifests_in_a_source_are_not_of_this_directory(hub, tmp_path):
     more = {**FILES, _dataset.MANIFEST: b"{}", "sub/.ascend-fleet-model.json": b"{}"}
     (tmp_path / "archive").write_bytes(tar(more))
