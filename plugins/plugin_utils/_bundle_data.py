@@ -39,11 +39,15 @@ def _need(item: Mapping[str, Any]) -> Json | None:
         return _bundle.source_of_data({**PLAIN, "source": item["source"]})
     archive = item.get("archive")
     files = [{**archive, "path": _name(archive)}] if archive else item.get("files") or []
-    remote = [one for one in files if str(one["url"]).startswith(REMOTE)]
+    remote = [one for one in files if _remote(one)]
     if not remote:
         return None
     rows = [{"path": one["path"], "url": one["url"], "sha256": one.get("sha256")} for one in remote]
     return {"kind": _bundle.DATA, "files": rows}
+
+
+def _remote(file: Mapping[str, Any]) -> bool:
+    return str(file["url"]).startswith(REMOTE)
 
 
 def _name(archive: Mapping[str, Any]) -> str:
@@ -60,6 +64,10 @@ def _resolved(item: Mapping[str, Any], bundle: Bundle) -> Json:
     if need is None or need["kind"] == _bundle.LOCAL:
         return dict(item)
     found = {key: value for key, value in item.items() if key not in INSTEAD}
+    # The bundle holds a source, or the files that are fetched; others come from where they came before.
+    kept = [one for one in item.get("files") or [] if item.get("source") or not _remote(one)]
+    if kept:
+        found["files"] = kept
     found["source"] = f"controller:{bundle.held(need)}"
     archive = item.get("archive")
     if archive:

@@ -420,6 +420,7 @@ def test_another_release_of_a_collection_takes_the_place_of_the_former(tmp_path)
 
 ITEM = {"path": "/srv/data", "format": "alpaca"}
 FILE = {"path": "a.json", "url": "https://x.example/a.json", "sha256": SHA}
+NEAR = {"path": "b.json", "url": "/mnt/b.json"}
 ARCHIVE = {"url": "https://x.example/set.zip?download=1", "folder": "set"}
 
 
@@ -437,7 +438,13 @@ ARCHIVE = {"url": "https://x.example/set.zip?download=1", "folder": "set"}
             {"kind": "model", "source": "huggingface:acme/data", "revision": None, "include": [], "exclude": []},
             {},
         ),
-        ({"files": [{**FILE, "url": "/mnt/a.json"}]}, None, None),
+        ({"files": [FILE, NEAR]}, {"kind": "data", "files": [FILE]}, {"files": [NEAR]}),
+        (
+            {"source": "huggingface:acme/data", "files": [NEAR]},
+            {"kind": "model", "source": "huggingface:acme/data", "revision": None, "include": [], "exclude": []},
+            {"files": [NEAR]},
+        ),
+        ({"files": [NEAR]}, None, None),
         ({"directory": "/mnt/data"}, None, None),
         ({"source": "controller:/srv/data"}, {"kind": "local", "source": "/srv/data"}, None),
         ({"source": "node:/srv/data"}, None, None),
