@@ -44,6 +44,10 @@ PRESENT = ("node", "host", "controller")
 PLACES = ("fleet_bundle_dir", "fleet_bundle_packages", "fleet_bundle_wheels", "fleet_bundle_extra")
 
 
+# The place of an artefact and what the manifest lists of it.
+Check = Callable[[str, Sequence[Json]], "str | None"]
+
+
 class BundleError(Exception):
     """A bundle that may not be used; the text says why."""
 
@@ -180,7 +184,7 @@ def place(need: Mapping[str, Any]) -> str:
 class Bundle:
     """A bundle on the disconnected side. ``check`` says what is wrong with the files of one of its artefacts."""
 
-    def __init__(self, root: str, manifest: Mapping[str, Any], check: Callable[[Sequence[Json]], str | None]) -> None:
+    def __init__(self, root: str, manifest: Mapping[str, Any], check: Check) -> None:
         self.root = root
         self.manifest = manifest
         self._check = check
@@ -213,7 +217,7 @@ class Bundle:
     def _part(self, wanted: Callable[[Json], bool], what: str) -> Json | None:
         """A part that belongs to no entry; a bundle may be without it."""
         row = next((row for row in self.manifest["artefacts"] if wanted(row)), None)
-        wrong = self._check(files_of(self.manifest, row["path"])) if row else None
+        wrong = self._check(row["path"], files_of(self.manifest, row["path"])) if row else None
         if wrong:
             self._lacking.append(f"has no usable {what}: {wrong}")
         return row
@@ -278,7 +282,7 @@ class Bundle:
 
     def _held(self, need: Mapping[str, Any]) -> Json:
         row: Json | None = self._known.get(key(need))
-        wrong = self._check(files_of(self.manifest, row["path"])) if row else None
+        wrong = self._check(row["path"], files_of(self.manifest, row["path"])) if row else None
         if row and not wrong:
             return row
         self._lacking.append(f"has no usable {told(need)}: {wrong}" if wrong else f"does not hold {told(need)}")

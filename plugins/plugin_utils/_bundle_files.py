@@ -71,9 +71,13 @@ class Checker:
         self._notes = home / f"{hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]}.json"
         self._known: dict[str, list[Any]] | None = None
 
-    def problem(self, files: Sequence[Json]) -> str | None:
+    def problem(self, place: str, files: Sequence[Json]) -> str | None:
+        """What is wrong with an artefact, of which the manifest lists these files and there may be no other."""
         if not files:
             return "the manifest lists no file of it"
+        added = {str(one.relative_to(self.root)) for one in _below(self.root / place)} - {one["path"] for one in files}
+        if added:
+            return f"the manifest does not list {min(added)}"
         unread = []
         for one in files:
             path = self.root / one["path"]
@@ -150,13 +154,15 @@ def _gpg(arguments: Sequence[str], root: Path) -> None:
 # Writing
 
 
+def _below(whole: Path) -> list[Path]:
+    return [whole] if whole.is_file() else sorted(one for one in whole.rglob("*") if one.is_file())
+
+
 def listing(root: Path, paths: Sequence[str], known: Mapping[str, Json]) -> list[Json]:
     """All files of the artefacts; those that the manifest so far knows by size and time are not read again."""
     found, unread = [], []
     for path in paths:
-        whole = root / path
-        below = [whole] if whole.is_file() else sorted(one for one in whole.rglob("*") if one.is_file())
-        for one in below:
+        for one in _below(root / path):
             stat, name = one.stat(), str(one.relative_to(root))
             row = {"path": name, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": None}
             before = known.get(name)

@@ -100,7 +100,7 @@ def bundle(*needs: dict[str, Any], wrong: str | None = None) -> Bundle:
     rows = [
         {"kind": n["kind"], "need": n, "path": _bundle.place(n), "id": "sha256:" + SHA, "sha256": SHA} for n in needs
     ]
-    return Bundle("/b", {"artefacts": rows, "files": []}, lambda files: wrong)
+    return Bundle("/b", {"artefacts": rows, "files": []}, lambda *_: wrong)
 
 
 def test_an_image_becomes_its_archive_with_its_own_id():
@@ -174,7 +174,7 @@ HOST: dict[str, Any] = {
 
 def test_the_sdk_of_nodes_comes_from_the_bundle():
     held = Bundle(
-        "/b", {"artefacts": [{"kind": "wheels", "need": None, "path": "wheels/sdk"}], "files": []}, lambda _: None
+        "/b", {"artefacts": [{"kind": "wheels", "need": None, "path": "wheels/sdk"}], "files": []}, lambda *_: None
     )
     assert held.host(HOST)["sdk"]["wheels"] == "/b/wheels/sdk"
     unmanaged = {**HOST, "sdk": {"manage": False, "folder": "/f"}}
@@ -187,13 +187,13 @@ def test_nodes_without_an_engine_install_the_bundles_packages():
         {"path": "images/x.tar", "size": 1, "sha256": SHA},
     ]
     rows = [{"kind": "packages", "need": None, "path": "packages/debs"}]
-    held = Bundle("/b", {"artefacts": rows, "files": files}, lambda files: None)
+    held = Bundle("/b", {"artefacts": rows, "files": files}, lambda *_: None)
     engine = held.host(HOST)["engine"]
     assert engine["package_dir"] == "/var/lib/ascend-fleet/packages"
     assert engine["packages"] == {"source": "/b/packages/debs", "files": ["a.deb"]}
     own = {**HOST, "engine": {"package_dir": "/srv/own"}}
     assert held.host(own) == own
-    damaged = Bundle("/b", {"artefacts": rows, "files": files}, lambda files: "a.deb is missing")
+    damaged = Bundle("/b", {"artefacts": rows, "files": files}, lambda *_: "a.deb is missing")
     damaged.host(HOST)
     assert damaged.taken() == ["has no usable packages of the engine: a.deb is missing"]
 
@@ -222,7 +222,7 @@ def made(tmp_path, monkeypatch):
 
 
 def check(root: Path) -> str | None:
-    return _bundle_files.Checker(root).problem((_bundle_files.read(root) or {})["files"])
+    return _bundle_files.Checker(root).problem("files", (_bundle_files.read(root) or {})["files"])
 
 
 def test_files_are_read_once_and_again_when_they_changed(made, monkeypatch):
@@ -242,7 +242,7 @@ def test_files_are_read_once_and_again_when_they_changed(made, monkeypatch):
 
 
 def test_an_artefact_without_any_file_is_refused(made):
-    assert _bundle_files.Checker(made).problem([]) == "the manifest lists no file of it"
+    assert _bundle_files.Checker(made).problem("files", []) == "the manifest lists no file of it"
 
 
 @pytest.fixture
@@ -295,6 +295,14 @@ def test_two_runs_do_not_fill_one_bundle(tmp_path):
             pass
     with _bundle_files.alone(tmp_path / "bundle"):
         pass
+
+
+@pytest.mark.parametrize("added", ["files/evil.py", "files/sub/.evil", "files/link"])
+def test_a_file_that_the_manifest_does_not_list_is_refused(made, added):
+    (made / "elsewhere").write_text("x")
+    (made / added).parent.mkdir(exist_ok=True)
+    (made / added).symlink_to(made / "elsewhere")
+    assert check(made) == f"the manifest does not list {added}"
 
 
 # Making

@@ -57,7 +57,7 @@ def test_names_are_those_that_the_role_installs(release, part, names):
 def held(*needs: dict[str, Any]) -> _bundle.Bundle:
     rows = [{"kind": "packages", "need": need, "path": _bundle.place(need)} for need in needs]
     files = [{"path": f"{row['path']}/{name}", "size": 1, "sha256": ""} for row in rows for name in ("a.deb", "b.deb")]
-    return _bundle.Bundle("/b", {"artefacts": rows, "files": files}, lambda files: None)
+    return _bundle.Bundle("/b", {"artefacts": rows, "files": files}, lambda *_: None)
 
 
 def test_nodes_get_engine_and_clients_out_of_the_bundle_and_what_is_lacking_is_told():

@@ -322,7 +322,7 @@ def test_the_wheels_of_the_bundle_stand_in_for_the_index():
     need = _bundle.wheels_need(bake(DIFFUSERS, "diffusers"), "aarch64")
     assert need
     row = {"kind": "wheels", "need": need, "path": _bundle.place(need), "sha256": "5"}
-    held = _bundle.Bundle("/b", {"artefacts": [row], "files": []}, lambda files: None)
+    held = _bundle.Bundle("/b", {"artefacts": [row], "files": []}, lambda *_: None)
     found = held.bake(bake(DIFFUSERS, "diffusers"), "aarch64")["pip"]
     assert found == {
         "index_url": None,
