@@ -58,6 +58,7 @@ attributes:
     description: Nothing of the node is changed but a note.
   idempotent:
     support: full
+    description: What has arrived is not fetched again.
   platform:
     support: full
     platforms: linux
