@@ -27,3 +27,13 @@ def test_the_collector_is_left_as_it_was_found(enabled: bool) -> None:
         assert gc.isenabled() == enabled
     finally:
         gc.enable()
+
+
+def test_what_was_made_meanwhile_is_not_gone_through_afterwards() -> None:
+    try:
+        with collector_paused():
+            made = [[] for _number in range(10_000)]
+        gc.collect(0)
+        assert gc.get_freeze_count() > len(made)
+    finally:
+        gc.unfreeze()
