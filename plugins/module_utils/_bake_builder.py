@@ -29,8 +29,8 @@ from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import
 )
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_stream import StreamError, order, stream
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, unwritable
+from ansible_collections.ascend.fleet.plugins.module_utils._image_content import Access
 from ansible_collections.ascend.fleet.plugins.module_utils._image_reference import parse
-from ansible_collections.ascend.fleet.plugins.module_utils._image_registry import Access
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
 Json = Dict[str, Any]

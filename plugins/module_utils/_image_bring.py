@@ -12,6 +12,7 @@ from typing import Any, Callable, Dict
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _image_history
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
+from ansible_collections.ascend.fleet.plugins.module_utils._image_content import RegistryError
 from ansible_collections.ascend.fleet.plugins.module_utils._image_engine import (
     Found,
     ImageEngine,
@@ -20,7 +21,6 @@ from ansible_collections.ascend.fleet.plugins.module_utils._image_engine import 
     PullError,
 )
 from ansible_collections.ascend.fleet.plugins.module_utils._image_reference import Reference, parse
-from ansible_collections.ascend.fleet.plugins.module_utils._image_registry import RegistryError
 from ansible_collections.ascend.fleet.plugins.module_utils._image_sources import Sources
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 

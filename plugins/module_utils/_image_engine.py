@@ -10,8 +10,8 @@ import re
 from typing import Callable, NamedTuple
 
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
+from ansible_collections.ascend.fleet.plugins.module_utils._image_content import Access, Content
 from ansible_collections.ascend.fleet.plugins.module_utils._image_reference import Reference
-from ansible_collections.ascend.fleet.plugins.module_utils._image_registry import Access, Content
 
 Progress = Callable[[str], None]
 

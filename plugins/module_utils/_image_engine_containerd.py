@@ -19,6 +19,7 @@ from typing import Any, Dict, Iterator
 
 from ansible_collections.ascend.fleet.plugins.module_utils._containerd_hosts import hosts_toml
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
+from ansible_collections.ascend.fleet.plugins.module_utils._image_content import INDEXES, Content
 from ansible_collections.ascend.fleet.plugins.module_utils._image_engine import (
     Found,
     ImageEngine,
@@ -29,7 +30,6 @@ from ansible_collections.ascend.fleet.plugins.module_utils._image_engine import 
     PullError,
 )
 from ansible_collections.ascend.fleet.plugins.module_utils._image_reference import Reference, parse
-from ansible_collections.ascend.fleet.plugins.module_utils._image_registry import INDEXES, Content
 from ansible_collections.ascend.fleet.plugins.module_utils._system import Result, System
 
 Json = Dict[str, Any]

@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode
 
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import EngineReader, EngineRefusedError
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_stream import StreamError, order, stream
+from ansible_collections.ascend.fleet.plugins.module_utils._image_content import Access, Content, inside
 from ansible_collections.ascend.fleet.plugins.module_utils._image_engine import (
     SILENCE,
     Found,
@@ -27,7 +28,6 @@ from ansible_collections.ascend.fleet.plugins.module_utils._image_engine import 
     PullError,
 )
 from ansible_collections.ascend.fleet.plugins.module_utils._image_reference import DEFAULT_HOST, DEFAULT_TAG, Reference
-from ansible_collections.ascend.fleet.plugins.module_utils._image_registry import Access, Content, inside
 
 _LOADED = re.compile(r"^Loaded image(?: ID)?: (\S+)", re.MULTILINE)
 # An archive of a hundred gigabytes keeps the engine busy for a while after its last byte.

@@ -14,9 +14,9 @@ from typing import Any, Dict, Sequence
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import EngineReader
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_stream import order
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
+from ansible_collections.ascend.fleet.plugins.module_utils._image_content import RegistryError
 from ansible_collections.ascend.fleet.plugins.module_utils._image_copy import Target, copy
 from ansible_collections.ascend.fleet.plugins.module_utils._image_reference import Reference, parse
-from ansible_collections.ascend.fleet.plugins.module_utils._image_registry import RegistryError
 from ansible_collections.ascend.fleet.plugins.module_utils._image_sources import Sources, peer_repository
 
 Json = Dict[str, Any]

@@ -9,19 +9,23 @@ large it is, for which machines, and whether a login is taken.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import http.client
-import ipaddress
 import json
 import re
 import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
-from typing import Any, Callable, Dict, NamedTuple, NoReturn, Sequence, TypeVar
+from typing import Any, Callable, Dict, NamedTuple, NoReturn, TypeVar
 
-from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
+from ansible_collections.ascend.fleet.plugins.module_utils._image_content import (
+    INDEXES,
+    Access,
+    Content,
+    RegistryError,
+    inside,
+)
 from ansible_collections.ascend.fleet.plugins.module_utils._image_reference import Reference
 
 Json = Dict[str, Any]
@@ -30,53 +34,12 @@ Answer = TypeVar("Answer")
 TIMEOUT = 8.0
 # A manifest is a list of layers; a registry that sends more than this sends something else.
 LONGEST = 8 << 20
-INDEXES = (
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-    "application/vnd.oci.image.index.v1+json",
-)
 MANIFESTS = (
     "application/vnd.docker.distribution.manifest.v2+json",
     "application/vnd.oci.image.manifest.v1+json",
 )
 ACCEPT = ", ".join(INDEXES + MANIFESTS)
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
-
-
-class Access(NamedTuple):
-    """How a registry is reached."""
-
-    host: str
-    prefix: str = ""
-    """Path below which a mirror keeps the repositories of other registries."""
-    insecure: bool = False
-    login: tuple[str, str] | None = None
-    ca: tuple[str, ...] = ()
-    """Texts of further certificate authorities."""
-    proxy: Json | None = None
-
-    def repository(self, reference: Reference) -> str:
-        return f"{self.prefix}/{reference.repository}" if self.prefix else reference.repository
-
-    def basic(self) -> str | None:
-        if self.login is None:
-            return None
-        return "Basic " + base64.b64encode(":".join(self.login).encode()).decode()
-
-
-class Content(NamedTuple):
-    """What a registry has behind a name."""
-
-    digest: str
-    """Of what the name points to, be it an index or a manifest."""
-    manifest: str
-    """Digest of the manifest for this machine."""
-    platforms: list[str]
-    size: int | None = None
-    """Bytes that travel."""
-    layers: tuple[tuple[str, int], ...] = ()
-    """(digest, bytes) of each layer, the lowest first."""
-    diff_ids: tuple[str, ...] = ()
-    config: str | None = None
 
 
 class Manifest(NamedTuple):
@@ -86,14 +49,6 @@ class Manifest(NamedTuple):
     media_type: str
     body: bytes
     blobs: list[Json]
-
-
-class RegistryError(FleetError):
-    """A registry that does not give what it is asked for; ``check`` tells why."""
-
-    @property
-    def check(self) -> str:
-        return str(self.finding["check"])
 
 
 class Registry:
@@ -321,14 +276,21 @@ class _Redirect(urllib.request.HTTPRedirectHandler):
 
 
 def _opener(access: Access) -> urllib.request.OpenerDirector:
+    handlers = [urllib.request.HTTPSHandler(context=_context(access)), _Proxy(access.proxy or {}), _Redirect()]
+    return urllib.request.build_opener(*handlers)
+
+
+def _context(access: Access) -> ssl.SSLContext:
+    if access.insecure:
+        # Where no certificate is judged, the authorities of the node need not be read, which takes long.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
     context = ssl.create_default_context()
     for text in access.ca:
         context.load_verify_locations(cadata=text)
-    if access.insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    handlers = [urllib.request.HTTPSHandler(context=context), _Proxy(access.proxy or {}), _Redirect()]
-    return urllib.request.build_opener(*handlers)
+    return context
 
 
 class _Proxy(urllib.request.ProxyHandler):
@@ -342,22 +304,6 @@ class _Proxy(urllib.request.ProxyHandler):
         if inside(req.host, self._inside):
             return None
         return super().proxy_open(req, proxy, type)
-
-
-def inside(host: str, names: Sequence[str]) -> bool:
-    """Whether a host is one of those that no proxy leads to: names, domains, addresses and networks."""
-    name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
-    try:
-        address: Any = ipaddress.ip_address(name.strip("[]"))
-    except ValueError:
-        return any(entry == "*" or f".{name}".endswith("." + entry.lstrip(".")) for entry in names)
-    for entry in names:
-        try:
-            if address in ipaddress.ip_network(entry, strict=False):
-                return True
-        except ValueError:
-            continue
-    return False
 
 
 def _loopback(host: str) -> bool:

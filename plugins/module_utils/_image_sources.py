@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Iterator, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, NamedTuple, TypeVar
 
+from ansible_collections.ascend.fleet.plugins.module_utils._image_content import Access, RegistryError
 from ansible_collections.ascend.fleet.plugins.module_utils._image_engine import Network, Origin
 from ansible_collections.ascend.fleet.plugins.module_utils._image_reference import Reference
-from ansible_collections.ascend.fleet.plugins.module_utils._image_registry import Access, Registry, RegistryError
+
+if TYPE_CHECKING:
+    from ansible_collections.ascend.fleet.plugins.module_utils._image_registry import Registry
 
 Json = Dict[str, Any]
 _T = TypeVar("_T")
@@ -31,6 +34,9 @@ class Sources(NamedTuple):
 
     def origins(self, reference: Reference) -> Iterator[tuple[Registry, bool]]:
         """Registries that may have the image, the one to ask first first, and whether it is a mirror."""
+        # What is all there is asked of nobody, and a node reads the source of everything anew at each call.
+        from ansible_collections.ascend.fleet.plugins.module_utils._image_registry import Registry
+
         if self.peer:
             whole = peer_repository(reference)
             yield Registry(Access(self.peer, whole[: -len(reference.repository) - 1], insecure=True)), True

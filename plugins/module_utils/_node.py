@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import functools
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Dict, NamedTuple, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Dict, NamedTuple, Sequence
 
 from ansible_collections.ascend.fleet.plugins.module_utils import (
-    _bake,
+    _bake_records,
     _container_facts,
     _host,
     _host_engine,
@@ -26,12 +27,12 @@ from ansible_collections.ascend.fleet.plugins.module_utils._container_engine imp
 from ansible_collections.ascend.fleet.plugins.module_utils._container_facts import Neighbour, NodeFacts
 from ansible_collections.ascend.fleet.plugins.module_utils._container_plan import plan_container
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import EngineReader, EngineUnavailable
-from ansible_collections.ascend.fleet.plugins.module_utils._node_bakes import BakeScope
 from ansible_collections.ascend.fleet.plugins.module_utils._node_image_scope import NOTHING, ImageScope
 from ansible_collections.ascend.fleet.plugins.module_utils._node_services import Placed, Work
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
 if TYPE_CHECKING:
+    from ansible_collections.ascend.fleet.plugins.module_utils._node_bakes import BakeScope
     from ansible_collections.ascend.fleet.plugins.module_utils._node_jobs import JobPlan
 
 Json = Dict[str, Any]
@@ -55,7 +56,13 @@ class NodePlan(NamedTuple):
 
 
 class Node:
-    def __init__(self, system: System, params: Json, npus: Future[Json | None] | None = None) -> None:
+    def __init__(
+        self,
+        system: System,
+        params: Json,
+        npus: Future[Json | None] | None = None,
+        reader: Callable[[str], EngineReader] = EngineReader,
+    ) -> None:
         """``npus`` is a reading of the cards that is under way already."""
         self.system = system
         self._npus = npus
@@ -69,7 +76,7 @@ class Node:
         self.secrets: dict[str, str] = params["secrets"] or {}
         host = _with_login(self.document["host"], params.get("proxy"))
         self.host = dict(_host.removed(host) if self.removing else host, files=params["files"] or {})
-        self.reader = EngineReader(self.host["engine"]["socket"])
+        self.reader = reader(self.host["engine"]["socket"])
         self.staying: list[Json] = []
         if self.rolling_back:
             self.document, self.staying = _node_rollback.document(system, self.document, self.reader.image)
@@ -77,8 +84,7 @@ class Node:
         self.images = ImageScope(
             system, artefacts, self.host, params.get("logins") or [], self.reader, params.get("peer")
         )
-        bakes: list[Json] = [] if self.removing else self.document["bakes"]
-        self.bakes = BakeScope(system, bakes, self.reader, self.images.reaching, params)
+        self._params = params
 
     def plan(self) -> NodePlan:
         dead = _node_storage.findings(self.system, self.document)
@@ -132,7 +138,7 @@ class Node:
                 # Where they are carried out, what stands against one job stops no other.
                 findings = findings + jobs.findings
             lines += jobs.lines()
-        return NodePlan(actions, findings, lines, placed, work, node, jobs, about_images.lines, self.bakes.lines())
+        return NodePlan(actions, findings, lines, placed, work, node, jobs, about_images.lines, self.bake_lines())
 
     def read_secret(self, identity: str) -> str:
         return _node_secrets.content(self.system, identity, self.secrets)
@@ -180,10 +186,26 @@ class Node:
 
         return _node_models.plan(self.system, wanted, _node_storage.coming(earlier))
 
+    @functools.cached_property
+    def bakes(self) -> BakeScope:
+        from ansible_collections.ascend.fleet.plugins.module_utils._node_bakes import BakeScope
+
+        return BakeScope(self.system, self._wanted_bakes(), self.reader, self.images.reaching, self._params)
+
+    def _wanted_bakes(self) -> list[Json]:
+        return [] if self.removing else self.document["bakes"]
+
+    def bake_lines(self) -> list[Json]:
+        return self.bakes.lines() if self._wanted_bakes() else []
+
     def _plan_bakes(self, npu: Json | None, engine_coming: str | None, unseen: str | None) -> list[Json]:
         """Baked images get the names that they have on this node."""
         in_scope = "bakes" in self.scope
+        if not self._wanted_bakes() and not (in_scope and _bake_records.records(self.system)):
+            return []
         if not engine_coming:
+            from ansible_collections.ascend.fleet.plugins.module_utils import _bake
+
             references = self.bakes.look((npu or {}).get("soc"), in_scope)
             self.document = _bake.with_images(self.document, references)
         if not in_scope:

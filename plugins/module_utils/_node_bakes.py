@@ -14,9 +14,9 @@ from typing import Any, Callable, Dict, NamedTuple
 from ansible_collections.ascend.fleet.plugins.module_utils import _bake, _bake_records
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import EngineReader
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError, action
+from ansible_collections.ascend.fleet.plugins.module_utils._image_content import RegistryError
 from ansible_collections.ascend.fleet.plugins.module_utils._image_engine_docker import DockerImages
 from ansible_collections.ascend.fleet.plugins.module_utils._image_reference import parse
-from ansible_collections.ascend.fleet.plugins.module_utils._image_registry import RegistryError
 from ansible_collections.ascend.fleet.plugins.module_utils._image_sources import Sources
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 

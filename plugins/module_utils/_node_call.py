@@ -77,7 +77,7 @@ def _apply(system: System, params: Json, check_mode: bool) -> Json:
 
         lines = _node_apply.apply(node, plan, run["id"], renewing)
         applied = plan._replace(images=node.images.lines()) if "images" in node.scope else plan
-        applied = applied._replace(bakes=node.bakes.lines())
+        applied = applied._replace(bakes=node.bake_lines())
         jobs, failures = _node_apply.run_jobs(node, plan, run["id"], renewing)
         return _node_report.applied(applied, lines + jobs, failures)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, List
 
-from ansible_collections.ascend.fleet.plugins.module_utils import _model_dir, _pipeline_dir
 from ansible_collections.ascend.fleet.plugins.module_utils._address import endpoint
 from ansible_collections.ascend.fleet.plugins.module_utils._container_facts import listeners
 from ansible_collections.ascend.fleet.plugins.module_utils._container_plan import meets
@@ -78,10 +77,25 @@ def _free_hbm(share: float, chips: list[dict[str, Any]], service: str) -> Findin
     return findings
 
 
+# A node reads the source of everything anew at each call, so what reads models is loaded where there is one.
+
+
+def _llm_model(system: System, want: dict[str, Any], service: str) -> Findings:
+    from ansible_collections.ascend.fleet.plugins.module_utils import _model_dir
+
+    return _model_dir.check(system, want, service)
+
+
+def _pipeline(system: System, want: dict[str, Any], service: str) -> Findings:
+    from ansible_collections.ascend.fleet.plugins.module_utils import _pipeline_dir
+
+    return _pipeline_dir.check(system, want, service)
+
+
 CHECK_TYPES: dict[str, Callable[[System, dict[str, Any], str], Findings]] = {
-    "llm_model": _model_dir.check,
+    "llm_model": _llm_model,
     "path": _path,
-    "pipeline": _pipeline_dir.check,
+    "pipeline": _pipeline,
     PORT: _port,
 }
 

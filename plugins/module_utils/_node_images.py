@@ -12,16 +12,19 @@ import hashlib
 import os
 import posixpath
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Dict, NamedTuple
+from typing import TYPE_CHECKING, Any, Dict, NamedTuple
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _image_history, _soc
 from ansible_collections.ascend.fleet.plugins.module_utils._document import STATE_DIR
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import INFO, WARNING, action, finding
+from ansible_collections.ascend.fleet.plugins.module_utils._image_content import Content, RegistryError
 from ansible_collections.ascend.fleet.plugins.module_utils._image_engine import Found, ImageEngine, Listed, gigabytes
 from ansible_collections.ascend.fleet.plugins.module_utils._image_reference import Reference, architecture, parse
-from ansible_collections.ascend.fleet.plugins.module_utils._image_registry import Content, Registry, RegistryError
 from ansible_collections.ascend.fleet.plugins.module_utils._image_sources import Sources
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
+
+if TYPE_CHECKING:
+    from ansible_collections.ascend.fleet.plugins.module_utils._image_registry import Registry
 
 Json = Dict[str, Any]
 

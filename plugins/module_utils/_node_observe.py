@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from typing import Any, Dict
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _node_report
+from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import OneLook
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import answered
 from ansible_collections.ascend.fleet.plugins.module_utils._node import Node
 from ansible_collections.ascend.fleet.plugins.module_utils._node_options import check_schema
@@ -26,4 +27,4 @@ def handle(params: Json, npus: Future[Json | None]) -> Json:
 
 
 def observe(system: System, params: Json, check_mode: bool = True, npus: Future[Json | None] | None = None) -> Json:
-    return _node_report.observed(Node(system, params, npus).plan())
+    return _node_report.observed(Node(system, params, npus, OneLook).plan())

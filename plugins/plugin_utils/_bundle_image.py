@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _image_reference
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
+from ansible_collections.ascend.fleet.plugins.module_utils._image_content import Access, Content
 from ansible_collections.ascend.fleet.plugins.module_utils._image_reference import Reference
-from ansible_collections.ascend.fleet.plugins.module_utils._image_registry import Access, Content, Registry
+from ansible_collections.ascend.fleet.plugins.module_utils._image_registry import Registry
 from ansible_collections.ascend.fleet.plugins.module_utils._image_sources import Sources
 from ansible_collections.ascend.fleet.plugins.module_utils._transfer import Item, Staging, Transfer
 from ansible_collections.ascend.fleet.plugins.module_utils._transfer_http import Access as HttpAccess

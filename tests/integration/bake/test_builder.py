@@ -20,7 +20,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils import _bake_builder,
 from ansible_collections.ascend.fleet.plugins.module_utils._bake_builder import Builder
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import EngineReader
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
-from ansible_collections.ascend.fleet.plugins.module_utils._image_registry import Access
+from ansible_collections.ascend.fleet.plugins.module_utils._image_content import Access
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 from tests.images import build_mini
 from tests.integration.bake import pushed

@@ -14,9 +14,9 @@ from ansible_collections.ascend.fleet.plugins.module_utils._containerd_hosts imp
     hosts_toml,
     plan_dragonfly,
 )
+from ansible_collections.ascend.fleet.plugins.module_utils._image_content import Access
 from ansible_collections.ascend.fleet.plugins.module_utils._image_engine import Origin
 from ansible_collections.ascend.fleet.plugins.module_utils._image_reference import parse
-from ansible_collections.ascend.fleet.plugins.module_utils._image_registry import Access
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
 PROXY = "http://127.0.0.1:4001"

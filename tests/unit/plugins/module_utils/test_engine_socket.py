@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
 import struct
@@ -13,6 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import
     EngineReader,
     EngineRefusedError,
     EngineUnavailable,
+    OneLook,
     demultiplex,
     socket_of,
 )
@@ -89,6 +92,38 @@ def test_plain_and_chunked_answers(serve: Serve) -> None:
     assert EngineReader(serve(plain(b"OK"))).ping()
     assert EngineReader(serve(chunked(b'{"Ver', b'sion": ', b'"1"}'))).version() == {"Version": "1"}
     assert EngineReader(serve(plain(b"[]"))).containers() == []
+
+
+def counted(answer: Callable[[socket.socket], None], served: list[str]) -> Callable[[socket.socket], None]:
+    def count(connection: socket.socket) -> None:
+        served.append("")
+        answer(connection)
+
+    return count
+
+
+@pytest.mark.parametrize(
+    ("question", "body"), [(OneLook.info, b"{}"), (OneLook.containers, b"[]")], ids=["info", "containers"]
+)
+def test_one_look_asks_the_same_only_once(serve: Serve, question: Callable[[OneLook], object], body: bytes) -> None:
+    served: list[str] = []
+    reader = OneLook(serve(counted(plain(body), served)))
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        told = list(pool.map(lambda _number: question(reader), range(8)))
+    assert told == [json.loads(body)] * 8
+    assert len(served) == 1
+
+
+def test_one_look_asks_again_after_a_refusal(serve: Serve) -> None:
+    answers = [plain(b"{}", "500 Internal Server Error"), plain(b'{"Name": "n1"}')]
+
+    def answer(connection: socket.socket) -> None:
+        answers.pop(0)(connection)
+
+    reader = OneLook(serve(answer))
+    with pytest.raises(EngineRefusedError):
+        reader.info()
+    assert reader.info() == {"Name": "n1"}
 
 
 @pytest.mark.parametrize(

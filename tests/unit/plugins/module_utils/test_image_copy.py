@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.ascend.fleet.plugins.module_utils._image_content import Access, RegistryError
 from ansible_collections.ascend.fleet.plugins.module_utils._image_copy import Target, copy
 from ansible_collections.ascend.fleet.plugins.module_utils._image_reference import parse
-from ansible_collections.ascend.fleet.plugins.module_utils._image_registry import Access, Registry, RegistryError
+from ansible_collections.ascend.fleet.plugins.module_utils._image_registry import Registry
 from tests.doubles import token_registry
 
 LAYERS = [bytes([number]) * 1000 for number in range(4)]

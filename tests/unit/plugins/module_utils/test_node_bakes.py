@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _bake, _bake_records, _bake_work, _node_bakes
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
-from ansible_collections.ascend.fleet.plugins.module_utils._image_registry import RegistryError
+from ansible_collections.ascend.fleet.plugins.module_utils._image_content import RegistryError
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
 RUN, OTHER = "20260102T030405Z-a1b2c3", "20260101T000000Z-ffffff"
