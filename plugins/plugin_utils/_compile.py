@@ -30,7 +30,7 @@ from ansible_collections.ascend.fleet.plugins.plugin_utils import (
 from ansible_collections.ascend.fleet.plugins.plugin_utils._bundle import Bundle, BundleError
 from ansible_collections.ascend.fleet.plugins.plugin_utils._entries import Checker, Entry, Files, expand
 from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds import table as kind_table
-from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds._base import Kind, Parts, Settings
+from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds._base import Kind, Parts, Settings, target_flaws
 from ansible_collections.ascend.fleet.plugins.plugin_utils._merge import RawEntry
 from ansible_collections.ascend.fleet.plugins.plugin_utils._options import Flaw, suggestion
 from ansible_collections.ascend.fleet.plugins.plugin_utils._ports import conflicts
@@ -309,7 +309,7 @@ class _Compiler:
             values["model"] = _models.placed(values["model"], settings["fleet_work_dir"])
             parts = entry.kind.compile(values, ready)
             if values["state"] != "absent":
-                self._complain(host, parts.flaws, entry.place)
+                self._complain(host, [*parts.flaws, *target_flaws(parts.container["mounts"])], entry.place)
             yield Service(entry, values, parts)
 
     def _part(self, host: str, entry: Entry, values: Mapping[str, Any]) -> dict[str, int]:

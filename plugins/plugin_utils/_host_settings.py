@@ -16,7 +16,12 @@ from ansible_collections.ascend.fleet.plugins.plugin_utils._merge import VARIABL
 from ansible_collections.ascend.fleet.plugins.plugin_utils._options import Flaw
 
 PREFIX = "fleet_"
-SYSTEM_PATHS = ("/bin/", "/boot/", "/dev/", "/etc/", "/lib/", "/proc/", "/run/", "/sbin/", "/sys/", "/usr/")
+SYSTEM_PATHS = (
+    "/bin/", "/boot/", "/dev/", "/etc/", "/lib/", "/lib32/", "/lib64/", "/proc/", "/run/", "/sbin/", "/sys/", "/usr/",
+)  # fmt: skip
+NFS_SOURCE = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:/\[\]]+):/.*")
+PORT_OF = re.compile(r"^(?:https?://)?(?:[^/@]*@)?[^/@:]+:(\d+)(?:/|$)")
+HIGHEST_PORT = 65535
 ALIASES = {"npus_expected": "fleet_npus_expected"}
 CA_BUNDLE = f"{STATE_DIR}/ca-bundle.pem"
 SDK_FOLDER = f"{STATE_DIR}/sdk"
@@ -28,6 +33,7 @@ REFINED: dict[str, dict[str, Any]] = {
     "fleet_cpu_jobs": {"min": 1, "max": 1024},
     "fleet_ready_timeout": {"min": 1, "max": 86400},
     "fleet_lease_seconds": {"min": 30, "max": 86400},
+    "fleet_address": {"pattern": r"^[A-Za-z0-9._:-]+$", "expects": "an address or a host name"},
     "fleet_work_dir": {"type": "path"},
     "fleet_npus_expected": {"min": 0, "max": 64},
     "fleet_npu_smi": {"type": "path"},
@@ -89,6 +95,8 @@ OPTIONS = {"nfs": NFS_OPTIONS, "nfs4": ["hard", "timeo=600", "retrans=2", "nosui
 NETWORK = ["_netdev", "nosuid", "nodev"]
 BATCH = re.compile(r"^(?:[1-9]\d*|(?:100|[1-9]?\d)%)$")
 LOGIN = re.compile(r"^(https?://)[^/]*@")
+# Keys of daemon.json that the collection adds to.
+DAEMON_LISTS = ("insecure-registries", "registry-mirrors")
 # Keys of daemon.json that the collection gives to the engine by other ways.
 DAEMON_OWN = {"hosts": "Name the socket in fleet_docker_socket.", "proxies": "Use fleet_proxy."}
 
@@ -148,15 +156,53 @@ def _rules(settings: Mapping[str, Any]) -> Iterator[Flaw]:
         if key in settings["fleet_docker_daemon"]:
             value = settings["fleet_docker_daemon"][key]
             yield Flaw(f"fleet_docker_daemon.{key}", value, "is set by the collection", f"Remove it. {remedy}")
+    for key in DAEMON_LISTS:
+        value = settings["fleet_docker_daemon"].get(key, [])
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            remedy = "Write a list, one item a line with a dash, or leave the key out."
+            yield Flaw(f"fleet_docker_daemon.{key}", value, "is not a list of texts", remedy)
     soc = settings["fleet_soc"]
     if soc and _soc.family(soc) is None:
         known = ", ".join(_soc.FAMILIES)
         yield Flaw("fleet_soc", soc, "is no chip of the table", f"Write a name such as 910B3; families: {known}.")
+    yield from _work_dir(settings["fleet_work_dir"])
+    yield from _directories(settings["fleet_directories"], settings["fleet_work_dir"])
     yield from _mounts(settings["fleet_mounts"])
+    yield from _ports(settings)
     for index, text in enumerate((settings["fleet_proxy"] or {}).get("no_proxy") or []):
         if "://" in text:
             where = f"fleet_proxy.no_proxy[{index}]"
             yield Flaw(where, text, "is a URL", "Write the host, domain or network alone.")
+
+
+def _work_dir(path: str) -> Iterator[Flaw]:
+    if path == "/" or f"{path}/".startswith(SYSTEM_PATHS):
+        yield Flaw("fleet_work_dir", path, "belongs to the system", "Name a folder of its own, such as /srv/ascend.")
+
+
+def _directories(rows: Sequence[Mapping[str, Any]], work_dir: str) -> Iterator[Flaw]:
+    seen = {work_dir: "fleet_work_dir"}
+    for index, row in enumerate(rows):
+        where, path = f"fleet_directories[{index}]", row["path"]
+        if path == "/" or f"{path}/" in SYSTEM_PATHS:
+            yield Flaw(f"{where}.path", path, "belongs to the system", "Name a folder below it.")
+        elif path in seen:
+            # Each run would give it the one mode and then the other.
+            yield Flaw(f"{where}.path", path, f"is the folder of {seen[path]} too", "Name each folder once.")
+        seen.setdefault(path, where)
+
+
+def _ports(settings: Mapping[str, Any]) -> Iterator[Flaw]:
+    """Of addresses; a pattern counts digits only."""
+    proxy = settings["fleet_proxy"] or {}
+    given = [("fleet_registry", settings["fleet_registry"]), ("fleet_dragonfly", settings["fleet_dragonfly"])]
+    given += [(f"fleet_proxy.{key}", proxy.get(key)) for key in ("http", "https")]
+    for index, row in enumerate(settings["fleet_registries"]):
+        given += [(f"fleet_registries[{index}].{key}", row[key]) for key in ("address", "mirror")]
+    for key, value in given:
+        found = PORT_OF.match(value or "")
+        if found and not 1 <= int(found.group(1)) <= HIGHEST_PORT:
+            yield Flaw(key, value, f"has the port {found.group(1)}, which there is not", "Use one from 1 to 65535.")
 
 
 def _mounts(mounts: Sequence[Mapping[str, Any]]) -> Iterator[Flaw]:
@@ -167,13 +213,16 @@ def _mounts(mounts: Sequence[Mapping[str, Any]]) -> Iterator[Flaw]:
             yield Flaw(where, path, "is mounted twice", "Name each path once.")
         elif path == "/" or f"{path}/".startswith(SYSTEM_PATHS):
             yield Flaw(where, path, "belongs to the system", "Mount the storage elsewhere, such as /mnt/sfs_turbo.")
+        if mount["type"] in OPTIONS and mount["source"] and not NFS_SOURCE.fullmatch(mount["source"]):
+            remedy = "Write host:/folder, such as 192.0.2.20:/share."
+            yield Flaw(f"fleet_mounts[{index}].source", mount["source"], f"is no source of {mount['type']}", remedy)
         seen.add(path)
 
 
 def _batch(value: Any) -> Iterator[Flaw]:
     sizes = value if isinstance(value, list) else [value]
     for size in sizes:
-        if isinstance(size, bool) or not BATCH.match(str(size)) or str(size) == "0%":
+        if isinstance(size, bool) or not BATCH.fullmatch(str(size)) or str(size) == "0%":
             yield Flaw(
                 "fleet_batch", size, "is no batch size", "Write a number of nodes, a percentage, or a list of these."
             )

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Values against a table of options: typed values, and every flaw instead of the first. Private to the collection.
 
-The table is data (``entry-1.yml``, ``argument_specs.yml``); what a type means is in ``TYPES``.
+The table is data (``entry-1.yml``, ``argument_specs.yml``); what a type means is in ``TYPES`` and ``COMPOUND``.
 """
 
 from __future__ import annotations
@@ -29,6 +29,12 @@ SIZE_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 PORT = re.compile(
     r"^(?:(?P<ip>\d+(?:\.\d+){3}|\[[0-9a-fA-F:]+\]):)?(?P<host>\d+)(?::(?P<inner>\d+))?(?:/(?P<proto>tcp|udp))?$"
 )
+WHOLE = re.compile(r"-?[0-9]{1,18}")
+USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?::[A-Za-z0-9_][A-Za-z0-9_.-]*)?")
+PRINTABLE = re.compile(r"[ -~]*")
+REQUEST = re.compile(r"/[!-~]*")
+# The engine counts bytes in 64 bits.
+SIZE_LIMIT = 1 << 62
 BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -84,10 +90,8 @@ def _near(key: str, known: Iterable[str]) -> list[str]:
 def parse(option: Mapping[str, Any], value: Any, key: str) -> tuple[Any, list[Flaw]]:
     kind = option.get("type", "str")
     try:
-        if kind == "list":
-            return _list(option, value, key)
-        if kind == "dict":
-            return _dict(option, value, key)
+        if kind in COMPOUND:
+            return COMPOUND[kind](option, value, key)
         typed = TYPES[kind](value, option)
         _limits(option, typed)
     except _WrongError as wrong:
@@ -152,7 +156,7 @@ def _limits(option: Mapping[str, Any], value: Any) -> None:
             f"Did you mean {near[0]}? Choices: {listed}." if near else f"Choose one of {listed}.",
         )
     pattern = option.get("pattern")
-    if pattern and not re.match(pattern, str(value)):
+    if pattern and not re.fullmatch(pattern, str(value)):
         raise _WrongError(f"is not {option.get('expects', 'of the right form')}", "Correct the value.")
     if not isinstance(value, int | float) or isinstance(value, bool):
         return
@@ -183,20 +187,23 @@ def _str(value: Any, _option: Mapping[str, Any]) -> str:
         )
     if not value.strip():
         raise _WrongError("is empty", "Give a value, or leave the key out.")
+    if "\0" in value:
+        raise _WrongError("holds a null character", "Write the text without it.")
     return value
 
 
 def _id(value: Any, option: Mapping[str, Any]) -> str:
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return str(value)
-    return _str(value, option)
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else _str(value, option)
+    if not USER.fullmatch(text):
+        raise _WrongError("is no user", "Write a number such as 1000, or a name, perhaps with :group.")
+    return text
 
 
 def _name(value: Any, option: Mapping[str, Any]) -> str:
     text = _str(value, option)
     if text in RESERVED_NAMES:
         raise _WrongError("is a reserved word of Ansible", "Choose another name.")
-    if not SERVICE_NAME.match(text):
+    if not SERVICE_NAME.fullmatch(text):
         raise _WrongError(
             "is no valid name",
             "Use 2 to 63 small letters, digits, dots, dashes or underscores, a letter or digit first.",
@@ -207,7 +214,7 @@ def _name(value: Any, option: Mapping[str, Any]) -> str:
 def _int(value: Any, _option: Mapping[str, Any]) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return int(value)
-    if isinstance(value, str) and re.match(r"^-?\d+$", value.strip()):
+    if isinstance(value, str) and WHOLE.fullmatch(value.strip()):
         return int(value)
     raise _WrongError("is not a whole number", "Write a whole number.")
 
@@ -219,7 +226,11 @@ def _number(value: Any, _option: Mapping[str, Any]) -> float:
             number = float(value)
     if isinstance(number, bool) or not isinstance(number, int | float):
         raise _WrongError("is not a number", "Write a number.")
-    if isinstance(number, float) and not math.isfinite(number):
+    try:
+        finite = math.isfinite(number)
+    except OverflowError:
+        finite = False
+    if not finite:
         raise _WrongError("is not a finite number", "Write a number.")
     return number
 
@@ -232,12 +243,17 @@ def _bool(value: Any, _option: Mapping[str, Any]) -> bool:
     raise _WrongError("is neither true nor false", "Write true or false.")
 
 
-def _size(value: Any, _option: Mapping[str, Any]) -> int:
+def _size(value: Any, option: Mapping[str, Any]) -> int:
     match = SIZE.match(str(value).strip()) if isinstance(value, str | int) and not isinstance(value, bool) else None
-    size = int(float(match.group(1)) * SIZE_UNITS[match.group(2).lower()]) if match else 0
-    if size < 1:
+    size = float(match.group(1)) * SIZE_UNITS[match.group(2).lower()] if match else 0.0
+    if not 1 <= size < SIZE_LIMIT:
         raise _WrongError("is not a size", "Write a size such as 16g or 512m, or a number of bytes.")
-    return size
+    if size < option.get("least", 1):
+        least = option["least"] // SIZE_UNITS["m"]
+        raise _WrongError(
+            f"is less than {least}m, since a number without a unit counts bytes", "Add the unit, as in 16g."
+        )
+    return int(size)
 
 
 def _path(value: Any, option: Mapping[str, Any]) -> str:
@@ -249,9 +265,20 @@ def _path(value: Any, option: Mapping[str, Any]) -> str:
     return re.sub(r"/+", "/", text).rstrip("/") or "/"
 
 
+def _request(value: Any, option: Mapping[str, Any]) -> str:
+    text = _str(value, option)
+    if not text.startswith("/"):
+        raise _WrongError("is not the path of a request", "Write what follows host and port, beginning with /.")
+    if not REQUEST.fullmatch(text):
+        raise _WrongError("holds what no request may", "Write it as in an address, a blank as %20.")
+    return text
+
+
 def _address(value: Any, _option: Mapping[str, Any]) -> str:
+    # A zone belongs to one interface of one machine, and no engine takes it.
+    text = value if isinstance(value, str) and "%" not in value else ""
     try:
-        return str(ipaddress.ip_address(value if isinstance(value, str) else ""))
+        return str(ipaddress.ip_address(text))
     except ValueError:
         raise _WrongError(
             "is not an IP address", "Write an address such as 10.0.0.4; 127.0.0.1 or 0.0.0.0 as bind."
@@ -259,33 +286,48 @@ def _address(value: Any, _option: Mapping[str, Any]) -> str:
 
 
 def _pattern(value: Any, option: Mapping[str, Any]) -> str:
-    return ",".join(_str(item, option) for item in value) if isinstance(value, list) else _str(value, option)
+    text = ",".join(_str(item, option) for item in value) if isinstance(value, list) else _str(value, option)
+    if not text.strip(", "):
+        # Left empty by a template it would stand for every host.
+        raise _WrongError("names no host", "Name a group, a host or a pattern, or leave the key out.")
+    return text
 
 
-def _argv(value: Any, _option: Mapping[str, Any]) -> list[str]:
+def _argv(option: Mapping[str, Any], value: Any, key: str) -> tuple[Any, list[Flaw]]:
     if isinstance(value, str):
         try:
-            return shlex.split(value)
+            value = shlex.split(value)
         except ValueError as error:
             raise _WrongError(f"cannot be split into words ({error})", "Close the quotes, or write a list.") from None
     if not isinstance(value, list | tuple):
         raise _WrongError("is not a command", "Write a list of words, or one line of text.")
+    flaws: list[Flaw] = []
     for index, word in enumerate(value):
         if isinstance(word, bool) or not isinstance(word, str | int | float):
-            raise _WrongError("is not a word", "Put the word in quotes.", f"[{index}]", word)
-    return [str(word) for word in value]
+            flaws.append(Flaw(f"{key}[{index}]", word, "is not a word", "Put the word in quotes."))
+        elif "\0" in str(word):
+            flaws.append(Flaw(f"{key}[{index}]", word, "holds a null character", "Write the word without it."))
+    return (copy.deepcopy(option.get("default")) if flaws else [str(word) for word in value]), flaws
 
 
-def _env(value: Any, option: Mapping[str, Any]) -> dict[str, str]:
+def _env(option: Mapping[str, Any], value: Any, key: str) -> tuple[Any, list[Flaw]]:
     if not isinstance(value, Mapping):
         raise _WrongError("is not a mapping", "Write NAME: value lines below it.")
     allowed = HEADER_NAME if option.get("header_names") else ENV_NAME
+    printable = option.get("printable")
+    flaws: list[Flaw] = []
     for name, text in value.items():
-        if not isinstance(name, str) or not allowed.match(name):
-            raise _WrongError("is no valid name", "Use letters, digits and underscores.", f".{name}", text)
-        if not isinstance(text, str):
-            raise _WrongError("is not text", "Put the value in quotes.", f".{name}", text)
-    return {str(name): str(text) for name, text in value.items()}
+        where = f"{key}.{name}"
+        if not isinstance(name, str) or not allowed.fullmatch(name):
+            flaws.append(Flaw(where, text, "is no valid name", "Use letters, digits and underscores."))
+        elif not isinstance(text, str):
+            remedy = "Put the value in quotes." if isinstance(text, int | float) else "Write text."
+            flaws.append(Flaw(where, text, "is not text", remedy))
+        elif "\0" in text:
+            flaws.append(Flaw(where, text, "holds a null character", "Write the text without it."))
+        elif printable and not PRINTABLE.fullmatch(text):
+            flaws.append(Flaw(where, text, "holds what no header may", "Write one line of printable ASCII characters."))
+    return (copy.deepcopy(option.get("default")) if flaws else {str(k): str(v) for k, v in value.items()}), flaws
 
 
 def _npus(value: Any, option: Mapping[str, Any]) -> dict[str, Any]:
@@ -351,12 +393,19 @@ TYPES: dict[str, Callable[[Any, Mapping[str, Any]], Any]] = {
     "bool": _bool,
     "size": _size,
     "path": _path,
+    "request": _request,
     "file": _str,
     "address": _address,
     "pattern": _pattern,
-    "argv": _argv,
-    "env": _env,
     "npus": _npus,
     "any": _any,
     "raw": _any,
+}
+
+# Types with parts: each part has its own flaw.
+COMPOUND: dict[str, Callable[[Mapping[str, Any], Any, str], tuple[Any, list[Flaw]]]] = {
+    "list": _list,
+    "dict": _dict,
+    "argv": _argv,
+    "env": _env,
 }

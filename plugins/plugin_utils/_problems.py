@@ -32,7 +32,7 @@ class Place(NamedTuple):
 
     def __str__(self) -> str:
         where = self.variable if self.position is None else f"{self.variable}[{self.position}]"
-        return f"{where} {self.entry}" if self.entry else where
+        return f"{where} {shown('name', self.entry)}" if self.entry else where
 
 
 class Problem(NamedTuple):
@@ -113,6 +113,9 @@ def shown(key: str, value: Any) -> str:
     last = key.rpartition(".")[2]
     if (_SECRET.search(last) and not _SECRET_FILE.search(last)) or _is_telling(text):
         return HIDDEN
+    if isinstance(value, str) and value != value.strip():
+        # What is wrong with it could not be seen without quotes.
+        text = json.dumps(value, ensure_ascii=False)
     text = " ".join(text.split())
     return text if len(text) <= SHOWN_VALUE else text[: SHOWN_VALUE - 3] + "..."
 

@@ -26,6 +26,15 @@ OWN_VARIABLES = {
 INPUT_TARGET = "/run/ascend-fleet"
 JOB_STOP_TIMEOUT = 10
 CAPTURED = re.compile(r"^[a-z][a-z0-9_]*$")
+VOLUME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+# What the runtime mounts itself in every container, and refuses or is hidden by.
+RUNTIME_TARGETS = ("/proc", "/sys", "/dev")
+# The engine takes no longer name, without tag and digest.
+IMAGE_NAME = 255
+HIGHEST_PORT = 65535
+IMAGE_PORT = re.compile(r"^[^/@]+:(\d+)/")
+# An option of a program and its value, written as one word.
+TWO_WORDS = re.compile(r"^--?[A-Za-z][\w-]*\s")
 CARD_DEVICE = re.compile(r"^/dev/v?davinci\d")
 
 Entry = Mapping[str, Any]
@@ -280,6 +289,7 @@ def _rules(given: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def common_flaws(entry: Entry) -> Iterator[Flaw]:
     """Rules between common keys; they need typed values."""
     yield from _mount_flaws(entry)
+    yield from _image_flaws(entry["image"])
     for name, remedy in OWN_VARIABLES.items():
         if name in entry["env"]:
             yield Flaw(f"env.{name}", entry["env"][name], "is set by the collection", f"Remove it. {remedy}")
@@ -299,8 +309,41 @@ def common_flaws(entry: Entry) -> Iterator[Flaw]:
             f"cannot be divided among {instances} instances",
             "List the same number of cards for each instance.",
         )
-    if entry["port"] and instances and entry["port"] + instances - 1 > 65535:
+    if entry["port"] and instances and entry["port"] + instances - 1 > HIGHEST_PORT:
         yield Flaw("port", entry["port"], f"leaves no room for {instances} instances", "Choose a lower port.")
+
+
+def word_flaws(key: str, words: Sequence[str]) -> Iterator[Flaw]:
+    """Further arguments of a program, which gets each item of the list as one word."""
+    for index, word in enumerate(words):
+        if TWO_WORDS.match(word):
+            remedy = "Make two items of it, or write all as one line of text."
+            yield Flaw(f"{key}[{index}]", word, "is an option and its value in one word", remedy)
+
+
+def target_flaws(mounts: Sequence[Mapping[str, Any]]) -> Iterator[Flaw]:
+    """Of a whole container: a path that is mounted twice keeps the engine from making it."""
+    seen: dict[str, str] = {}
+    for mount in mounts:
+        target, source = mount["target"], str(mount["source"])
+        if target in seen:
+            message = f"is mounted twice in the container, from {seen[target]} and from {source}"
+            yield Flaw("mounts", target, message, "Give each key that names a folder a folder of its own.")
+        seen.setdefault(target, source)
+
+
+def _image_flaws(image: Mapping[str, Any] | None) -> Iterator[Flaw]:
+    if not image:
+        return
+    reference = image["reference"]
+    name, _at, digest = reference.partition("@")
+    port = IMAGE_PORT.match(reference)
+    if port and not 1 <= int(port.group(1)) <= HIGHEST_PORT:
+        yield Flaw("image", reference, f"has the port {port.group(1)}, which there is not", "Use one from 1 to 65535.")
+    if len(name) > IMAGE_NAME:
+        yield Flaw("image", reference, "is longer than 255 characters", "Give the image a shorter name.")
+    if digest and image["digest"] and digest != image["digest"]:
+        yield Flaw("image.digest", image["digest"], "is not that of image.reference", "Give the digest once.")
 
 
 def _mount_flaws(entry: Entry) -> Iterator[Flaw]:
@@ -325,13 +368,17 @@ def _one_mount(key: str, mount: Mapping[str, Any]) -> Iterator[Flaw]:
     kind, source, target = mount["type"], mount["source"], mount["target"]
     if target == "/":
         yield Flaw(f"{key}.target", target, "would hide the whole image", "Name a folder below /.")
+    elif target in RUNTIME_TARGETS or target.startswith("/proc/"):
+        yield Flaw(f"{key}.target", target, "belongs to the container's runtime", "Mount it elsewhere.")
     elif hides(target, FORBIDDEN_TARGET):
         yield Flaw(f"{key}.target", target, HIDES_IMAGE, "Mount it elsewhere.")
     if kind == "bind" and not str(source or "").startswith("/"):
         yield Flaw(
             f"{key}.source", source, "is not an absolute path", "Write the whole path on the node, beginning with /."
         )
-    if kind == "volume" and (not source or "/" in source):
+    elif kind == "bind" and ".." in source.split("/"):
+        yield Flaw(f"{key}.source", source, "holds ..", "Write the path without it.")
+    if kind == "volume" and not VOLUME.fullmatch(source or ""):
         yield Flaw(
             f"{key}.source", source, "is no name of a volume", "Name a volume, or write a path beginning with /."
         )
@@ -346,6 +393,10 @@ def _probe_flaws(entry: Entry) -> Iterator[Flaw]:
     if not given:
         return
     kind = given["type"]
+    if given["command"] and (given["path"] or given["steps"]):
+        remedy = "Leave one of them out, or make the command a step."
+        yield Flaw("probe.command", given["command"], "stands beside path or steps, which are asked instead", remedy)
+        return
     if kind == "command" and not given["command"]:
         yield Flaw("probe.command", None, "is missing", "Give the command that ends with 0 when the service is ready.")
     for key, wanted in (("command", "command"), ("path", "http"), ("steps", "http")):

@@ -236,6 +236,7 @@ def _flaws(entry: _base.Entry) -> Iterator[Flaw]:
 
 
 def _argument_flaws(entry: _base.Entry) -> Iterator[Flaw]:
+    yield from _base.word_flaws("extra_args", entry["extra_args"])
     for name, _value in _pairs(entry["extra_args"]):
         key = OWN_ARGUMENTS.get(name)
         if key:

@@ -178,6 +178,7 @@ def _flaws(entry: _base.Entry) -> Iterator[Flaw]:
         told = f"cannot share the {variant.heads} attention heads of {entry['variant']}"
         key = "npus" if count else "processes"
         yield Flaw(key, processes(entry), told, f"Use {variant.cards} as the guide does, or one of {fitting}.")
+    yield from _base.word_flaws("args", entry["args"])
     for word in entry["args"]:
         own = OWN_ARGUMENTS.get(word.partition("=")[0])
         if own:

@@ -26,6 +26,7 @@ CHAT: dict[str, Any] = {
     "model": "/mnt/models/tiny",
     "npus": 2,
 }
+DRAW: dict[str, Any] = {"name": "draw", "kind": "comfyui", "image": "reg:5000/draw:1", "ascendcloud": "/mnt/package"}
 SHA = "sha256:" + "a" * 64
 
 # What is changed in an entry that is right, and what the one error holds: key, value, message, remedy.
@@ -216,6 +217,59 @@ WEB_CASES: list[tuple[str, dict[str, Any], tuple[str, str, str, str]]] = [
         {"reach": [{"nodes": "nowhere", "port": 1}]},
         ("reach[0].nodes", "nowhere", "matches no host", "a group, a host"),
     ),
+    ("name-line-end", {"name": "web\n"}, ("name", r'"web\n"', "is no valid name", "small letters")),
+    ("name-blank", {"name": " web"}, ("name", '" web"', "is no valid name", "small letters")),
+    ("kind-blank", {"kind": "vllm "}, ("kind", '"vllm "', "is no kind", "Did you mean vllm?")),
+    ("image-line-end", {"image": "web:1\n"}, ("image", r'"web:1\n"', "is not an image reference", "Correct")),
+    ("image-port", {"image": "reg:99999/web:1"}, ("image", "reg:99999/web:1", "has the port 99999", "to 65535")),
+    ("image-long", {"image": f"reg/{'a' * 255}"}, ("image", f"reg/{'a' * 73}...", "longer than 255", "shorter name")),
+    (
+        "image-two-digests",
+        {"image": {"reference": f"web@{SHA}", "digest": f"sha256:{'b' * 64}"}},
+        ("image.digest", f"sha256:{'b' * 64}", "is not that of image.reference", "once"),
+    ),
+    ("port-digits", {"port": "9" * 5000}, ("port", f"{'9' * 77}...", "is not a whole number", "whole number")),
+    ("port-other-digits", {"port": "٨٠"}, ("port", "٨٠", "is not a whole number", "whole number")),
+    ("cpus-digits", {"cpus": 10**400}, ("cpus", f"1{'0' * 76}...", "is not a finite number", "Write a number")),
+    ("memory-digits", {"memory": "9" * 400 + "t"}, ("memory", f"{'9' * 77}...", "is not a size", "16g")),
+    ("memory-too-large", {"memory": "9999999999t"}, ("memory", "9999999999t", "is not a size", "16g")),
+    ("memory-no-unit", {"memory": 64}, ("memory", "64", "is less than 6m, since a number without", "as in 16g")),
+    ("shm-no-unit", {"shm_size": "16"}, ("shm_size", "16", "is less than 1m, since a number without", "as in 16g")),
+    ("bind-zone", {"bind": "fe80::1%eth0"}, ("bind", "fe80::1%eth0", "is not an IP address", "0.0.0.0")),
+    ("user-negative", {"user": -1}, ("user", "-1", "is no user", "such as 1000")),
+    ("user-two-words", {"user": "ma user"}, ("user", "ma user", "is no user", "perhaps with :group")),
+    ("nodes-no-item", {"nodes": []}, ("nodes", "[]", "names no host", "leave the key out")),
+    ("nodes-comma", {"nodes": " , "}, ("nodes", '" , "', "names no host", "leave the key out")),
+    ("env-null-character", {"env": {"A": "x\0y"}}, ("env.A", "x\0y", "holds a null character", "without it")),
+    ("env-mapping", {"env": {"A": {"b": "c"}}}, ("env.A", '{"b": "c"}', "is not text", "Write text")),
+    ("command-null-character", {"command": ["a\0b"]}, ("command[0]", "a\0b", "holds a null character", "without it")),
+    ("mount-dots", {"mounts": ["/a/../b:/c"]}, ("mounts[0].source", "/a/../b", "holds ..", "without it")),
+    (
+        "mount-volume-name",
+        {"mounts": [{"type": "volume", "source": "a b", "target": "/c"}]},
+        ("mounts[0].source", "a b", "is no name of a volume", "Name a volume"),
+    ),
+    (
+        "mount-proc",
+        {"mounts": ["/a:/proc/x"]},
+        ("mounts[0].target", "/proc/x", "belongs to the container's runtime", "elsewhere"),
+    ),
+    ("probe-blank", {"probe": {"path": "/a b"}}, ("probe.path", "/a b", "holds what no request may", "%20")),
+    (
+        "probe-address",
+        {"probe": {"path": "http://x/"}},
+        ("probe.path", "http://x/", "not the path of a", "host and port"),
+    ),
+    (
+        "probe-header-lines",
+        {"probe": {"steps": [{"path": "/", "headers": {"X": "a\r\nB: c"}}]}},
+        ("probe.steps[0].headers.X", "a B: c", "holds what no header may", "one line"),
+    ),
+    (
+        "probe-command-and-path",
+        {"probe": {"path": "/", "command": ["true"]}},
+        ("probe.command", '["true"]', "stands beside path or steps", "Leave one of them out"),
+    ),
     (
         "secret-missing",
         {"secrets": [{"name": "key", "file": "no"}]},
@@ -285,6 +339,11 @@ CHAT_CASES: list[tuple[str, dict[str, Any], tuple[str, str, str, str]]] = [
         ("extra_args", "--max-model-len", "is written", "max_model"),
     ),
     (
+        "two-words-in-one",
+        {"extra_args": ["--max-num-seqs 8"]},
+        ("extra_args[0]", "--max-num-seqs 8", "is an option and its value in one word", "Make two items"),
+    ),
+    (
         "parser-of-embedding",
         {"model_kind": "embed", "reasoning_parser": "deepseek_r1"},
         ("reasoning_parser", "deepseek_r1", "has no meaning for model_kind embed", "Leave it out"),
@@ -339,6 +398,59 @@ SETTING_CASES: list[tuple[str, dict[str, Any], tuple[str, str, str, str]]] = [
         {"fleet_metadata_except_ports": [0]},
         ("fleet_metadata_except_ports[0]", "0", "is out of range", "from 1"),
     ),
+    ("address-words", {"fleet_address": "the first"}, ("fleet_address", "the first", "is not an address", "Correct")),
+    ("work-dir-system", {"fleet_work_dir": "/etc/x"}, ("fleet_work_dir", "/etc/x", "belongs to the system", "/srv/")),
+    (
+        "daemon-list",
+        {"fleet_docker_daemon": {"insecure-registries": "reg:5000"}},
+        ("fleet_docker_daemon.insecure-registries", "reg:5000", "is not a list of texts", "with a dash"),
+    ),
+    (
+        "daemon-null",
+        {"fleet_docker_daemon": {"registry-mirrors": None}, "fleet_dragonfly": "http://127.0.0.1:4001"},
+        ("fleet_docker_daemon.registry-mirrors", "", "is not a list of texts", "leave the key out"),
+    ),
+    (
+        "directory-twice",
+        {"fleet_directories": [{"path": "/a", "mode": "0700"}, {"path": "/a/", "mode": "0755"}]},
+        ("fleet_directories[1].path", "/a", "is the folder of fleet_directories[0] too", "once"),
+    ),
+    (
+        "directory-work-dir",
+        {"fleet_work_dir": "/a", "fleet_directories": [{"path": "/a", "mode": "0700"}]},
+        ("fleet_directories[0].path", "/a", "is the folder of fleet_work_dir too", "once"),
+    ),
+    (
+        "directory-system",
+        {"fleet_directories": [{"path": "/etc", "mode": "0700"}]},
+        ("fleet_directories[0].path", "/etc", "belongs to the system", "below it"),
+    ),
+    (
+        "mount-lib64",
+        {"fleet_mounts": [{"path": "/lib64/x", "source": "192.0.2.20:/"}]},
+        ("fleet_mounts[0].path", "/lib64/x", "belongs to the system", "elsewhere"),
+    ),
+    (
+        "mount-nfs-source",
+        {"fleet_mounts": [{"path": "/mnt/a", "source": "192.0.2.20"}]},
+        ("fleet_mounts[0].source", "192.0.2.20", "is no source of nfs", "host:/folder"),
+    ),
+    (
+        "registry-port",
+        {"fleet_registries": [{"address": "reg:99999"}]},
+        ("fleet_registries[0].address", "reg:99999", "has the port 99999", "from 1 to 65535"),
+    ),
+    (
+        "proxy-port",
+        {"fleet_proxy": {"https": "http://proxy:99999/"}},
+        ("fleet_proxy.https", "http://proxy:99999/", "has the port 99999", "from 1 to 65535"),
+    ),
+    (
+        "folder-twice",
+        {"fleet_services_b": [{**DRAW, "input_dir": "/mnt/a", "output_dir": "/mnt/a"}]},
+        ("mounts", "/mnt/a", "is mounted twice in the container", "a folder of its own"),
+    ),
+    ("batch-line-end", {"fleet_batch": "25%\n"}, ("fleet_batch", r'"25%\n"', "is no batch size", "percentage")),
     ("batch", {"fleet_batch": "half"}, ("fleet_batch", "half", "is no batch size", "percentage")),
     ("batch-zero", {"fleet_batch": [1, 0]}, ("fleet_batch", "0", "is no batch size", "percentage")),
     (
@@ -462,6 +574,24 @@ def test_a_bundle_without_certificates_is_refused(compile_inventory, tmp_path, c
     (error,) = compile_inventory({"n1": {"fleet_ca_bundle": "ca.der"}}).errors
     assert (error["key"], error["value"]) == ("fleet_ca_bundle", "ca.der")
     assert "holds no certificate in PEM form" in _problems.line(error)
+
+
+def test_all_wrong_parts_of_one_value_come_at_once(compile_inventory):
+    wrong = {**WEB, "env": {"A": 1, "b-c": "x", "D": True}, "command": ["run", None, True]}
+    compiled = compile_inventory({"n1": {"fleet_services": [wrong]}})
+    assert [e["key"] for e in compiled.errors] == ["env.A", "env.b-c", "env.D", "command[1]", "command[2]"]
+
+
+@pytest.mark.parametrize("path", ["/health/", "/check?url=http://inner//x&to=../y"])
+def test_the_path_of_a_request_stays_as_it_is_written(compile_inventory, path):
+    (service,) = compile_inventory.document({"fleet_services": [{**WEB, "probe": {"path": path}}]})["services"]
+    assert service["probe"]["steps"][0]["path"] == path
+
+
+@pytest.mark.parametrize("user", [1000, "1000:1000", "ma-user"])
+def test_a_user_may_be_a_number_or_a_name_with_a_group(compile_inventory, user):
+    (service,) = compile_inventory.document({"fleet_services": [{**WEB, "user": user}]})["services"]
+    assert service["container"]["user"] == str(user)
 
 
 def test_an_error_that_many_hosts_share_is_said_once(compile_inventory):

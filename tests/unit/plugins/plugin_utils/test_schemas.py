@@ -19,7 +19,7 @@ SCHEMAS = _data.ROLES / "fleet" / "files" / "schema"
 JSON_SCHEMAS = sorted(SCHEMAS.glob("*.json"))
 OPTION_KEYS = {
     "type", "required", "default", "choices", "pattern", "expects", "min", "max", "above", "description", "options",
-    "elements", "shorthand", "parse", "header_names", "secret",
+    "elements", "shorthand", "parse", "header_names", "printable", "least", "secret",
 }  # fmt: skip
 
 
@@ -59,7 +59,7 @@ def test_there_is_a_schema_of_each_document():
 def test_every_option_is_described_and_typed(option):
     assert set(option) <= OPTION_KEYS
     assert option["description"].endswith(".")
-    assert option.get("type", "str") in {*_options.TYPES, "list", "dict"}
+    assert option.get("type", "str") in {*_options.TYPES, *_options.COMPOUND}
     if "pattern" in option:
         assert "expects" in option
     if "default" in option:
