@@ -68,7 +68,7 @@ def is_chip_name(text: str) -> bool:
 
 
 def is_redacted(text: str) -> bool:
-    """Documents of the vendor print xxx for a name, and lose the alignment of its cell with it."""
+    """Documents of the vendor print xxx for a name, and lose the alignment of its row with it."""
     return _REDACTED.match(text) is not None
 
 
@@ -238,19 +238,20 @@ def _off(cell: Cell, text: str, row: Row) -> int | None:
     if "process_name" in cell.columns[0].kind.fields:
         # The tool counts bytes where a name is not ASCII.
         return len(text) - cell.width if text.isascii() else 0
+    redacted = is_redacted(str(row.values.get("name", "")))
     shift, group = 0, 1
     pushed = {0}
     for column in cell.columns:
         moved = match.start(group) - column.start - shift
         if moved not in pushed:
-            return None
+            return 0 if redacted and len(text) == cell.width else None
         shift += moved
         pushed = {0}
         if len(column.kind.fields) == 2 and text[match.end(group)] == "/":
             length = len(match.group(group))
             pushed |= {length - field for field in _PAIR_FIELDS if length > field}
         group += len(column.kind.fields)
-    if is_redacted(str(row.values.get("name", ""))) and "name" in cell.columns[-1].kind.fields:
+    if redacted and "name" in cell.columns[-1].kind.fields:
         return 0
     off = len(text) - cell.width - shift
     return 0 if off in pushed else off

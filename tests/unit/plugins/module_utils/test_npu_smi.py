@@ -148,6 +148,22 @@ def test_a_table_typed_anew_is_read_by_its_columns() -> None:
     assert parse(text).npus == chips_of("L3")
 
 
+def test_a_document_that_redacts_names_may_move_values_inside_a_cell() -> None:
+    """As in the vendor's manual for the diagnosis of faults; a value that moves a bar is damage there, too."""
+    text = text_of("L4-310B").replace("| 0       310B1 ", "| 0       xxx   ")
+    old, new = (
+        "| 8.5          55                15    / 15            |",
+        "| 10.4          66               0     / 0             |",
+    )
+    assert old in text
+    table = parse(text.replace(old, new))
+    assert table.problems == []
+    changed = {"name": "xxx", "power_w": 10.4, "temp_c": 66, "hugepages_used": 0, "hugepages_total": 0}
+    assert table.npus == [{**chips_of("L4-310B")[0], **changed}]
+    assert DAMAGED in kinds(text.replace(old, new.replace("    / 0 ", "   / 0 ")))
+    assert DAMAGED in kinds(text_of("L4-310B").replace(old, new))
+
+
 @pytest.mark.parametrize(
     ("layout", "old", "new", "kind"),
     [
