@@ -60,6 +60,8 @@ _TITLE = re.compile(r"^\|?\s*npu-smi\s+(\S+)\s+Version:\s*(\S+)")
 _ELIDED = re.compile(r"^\|?\s*(?:\.{3,}|\u2026)\s*\|?$")
 _IDLE = re.compile(r"^No running processes found in NPU\s+(\d+)$")
 _MIB = 1024 * 1024
+_NO_BUS_ID = "0000:00:00.0"
+"""What the tool prints where it cannot ask for the address, as in some containers."""
 _FIRST_WITH_PROCESS_TABLE = 23
 
 
@@ -309,7 +311,7 @@ class _Reader:
             chips_of.setdefault(npu, []).append(chip["chip_id"])
             if chip["logic_id"] is not None:
                 logic_ids.append(chip["logic_id"])
-            if chip["bus_id"] is not None and npu_at.setdefault(chip["bus_id"], npu) != npu:
+            if chip["bus_id"] not in (None, _NO_BUS_ID) and npu_at.setdefault(chip["bus_id"], npu) != npu:
                 self._problem(DAMAGED, f"NPU {npu_at[chip['bus_id']]} and NPU {npu} have the same bus id")
             for what in ("hugepages", "memory", "hbm"):
                 unit = "" if what == "hugepages" else "_mb"

@@ -318,6 +318,14 @@ def test_what_never_lists_processes_needs_no_list(layout: str) -> None:
     assert kinds(text_of(layout)) == set()
 
 
+def test_several_npus_may_have_no_address() -> None:
+    """Recorded in a container: the tool prints zeros where it cannot ask for the address."""
+    text = text_of("L3").replace("0000:C1:00.0", "0000:00:00.0").replace("0000:01:00.0", "0000:00:00.0")
+    table = parse(text)
+    assert table.problems == []
+    assert table.npus == [{**chip, "bus_id": "0000:00:00.0"} for chip in chips_of("L3")]
+
+
 def test_memory_of_processes_in_bytes() -> None:
     text = text_of("L3").replace("Process memory(MB) ", "Process memory(B)  ").replace("57800 ", "1073741824 ")
     assert parse(text).processes[0]["memory_mb"] == 1024
