@@ -155,6 +155,9 @@ class _Compiler:
         if self.single is not None:
             # Who uses a role by itself has chosen already.
             settings["fleet_only"] = []
+        elif self.staged is None and not self._is_looked_for(host, settings["fleet_hosts"]):
+            remedy = "Give it with -e or in group_vars/all.yml, since it is read before the variables of any node."
+            self._complain(host, [Flaw("fleet_hosts", settings["fleet_hosts"], "does not match this node", remedy)])
         self.result.settings[host] = settings
         self._check_files(host, settings)
         if settings["fleet_image_peer"]:
@@ -167,6 +170,10 @@ class _Compiler:
             services += self._services(host, entry, settings)
         self._check_together(host, services, settings)
         return services
+
+    def _is_looked_for(self, host: str, pattern: str) -> bool:
+        """Whether the playbooks would find the node; one's own play may name any hosts by the default."""
+        return pattern == _data.defaults()["fleet_hosts"] or host in (self._match(pattern) or ())
 
     def _read(self, host: str) -> Variables:
         if host not in self._variables:
@@ -380,6 +387,9 @@ class _Compiler:
                     owners[card] = service.values["name"]
 
     def _check_selection(self, compiled: Mapping[str, Sequence[Service]]) -> None:
+        if any(_merge.VARIABLE.match(problem.place.variable) and not problem.place.entry for problem in self.problems):
+            # Entries that cannot be read have names that nobody knows.
+            return
         known = {name for services in compiled.values() for service in services for name in _names(service)}
         for host in self.hosts:
             for name in self.result.settings[host]["fleet_only"]:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from ansible_collections.ascend.fleet.plugins.plugin_utils import _options
 from ansible_collections.ascend.fleet.plugins.plugin_utils._options import Flaw
 from ansible_collections.ascend.fleet.plugins.plugin_utils._problems import Place
 
@@ -32,7 +33,8 @@ def entries(variables: Mapping[str, Any]) -> Iterator[RawEntry | tuple[Place, Fl
 
 def listed(variable: str, value: Any, family: str) -> Iterator[RawEntry | tuple[Place, Flaw]]:
     if not isinstance(value, list | tuple):
-        yield Place(variable), Flaw("", value, "is not a list of entries", "Write a list, one entry a dash.")
+        remedy = _options.written(value, "Write a list, one entry a dash.")
+        yield Place(variable), Flaw("", value, "is not a list of entries", remedy)
         return
     for index, values in enumerate(value):
         if isinstance(values, Mapping):

@@ -83,6 +83,13 @@ def suggestion(key: str, known: Iterable[str], prefix: str = "") -> str:
     return f"Did you mean {prefix}{near[0]}?" if near else "Remove it, or correct its name."
 
 
+def written(value: Any, remedy: str) -> str:
+    """``remedy``, or what to do about a list or mapping that came as text."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
+        return "It is text, as INI files leave what is not Python: write it in YAML, or with True, False and None."
+    return remedy
+
+
 def _near(key: str, known: Iterable[str]) -> list[str]:
     return get_close_matches(key, list(known), n=1, cutoff=0.6)
 
@@ -114,7 +121,7 @@ def _list(option: Mapping[str, Any], value: Any, key: str) -> tuple[Any, list[Fl
         value = [value]
     if not isinstance(value, list | tuple):
         return copy.deepcopy(option.get("default")), [
-            Flaw(key, value, "is not a list", "Write a list, one item a line with a dash.")
+            Flaw(key, value, "is not a list", written(value, "Write a list, one item a line with a dash."))
         ]
     typed: list[Any] = []
     flaws: list[Flaw] = []
@@ -139,7 +146,7 @@ def _dict(option: Mapping[str, Any], value: Any, key: str) -> tuple[Any, list[Fl
         if not isinstance(value, Mapping):
             form = " or text" if parser or "shorthand" in option else ""
             return option.get("default"), [
-                Flaw(key, value, "is not a mapping" + form, "Write key: value lines below it.")
+                Flaw(key, value, "is not a mapping" + form, written(value, "Write key: value lines below it."))
             ]
     if not option.get("options"):
         return {str(name): item for name, item in value.items()}, []

@@ -467,6 +467,17 @@ SETTING_CASES: list[tuple[str, dict[str, Any], tuple[str, str, str, str]]] = [
     ("only", {"fleet_only": ["wbe"]}, ("fleet_only", "wbe", "is the name of no entry", "Did you mean web?")),
     ("soc", {"fleet_soc": "H100"}, ("fleet_soc", "H100", "is no chip of the table", "910B3")),
     ("lease", {"fleet_lease_seconds": 1}, ("fleet_lease_seconds", "1", "is out of range", "from 30")),
+    (
+        "services-text",
+        {"fleet_services_x": '[{"name": "a", "init": true}]'},
+        ("", "{", "is not a list of entries", "write it in YAML, or with True"),
+    ),
+    (
+        "daemon-text",
+        {"fleet_docker_daemon": '{"debug": true}'},
+        ("fleet_docker_daemon", '{"debug": true}', "is not a mapping", "write it in YAML, or with True"),
+    ),
+    ("hosts", {"fleet_hosts": "all:!n1"}, ("fleet_hosts", "all:!n1", "does not match this node", "with -e or in")),
     ("services-dict", {"fleet_services_x": {"name": "a"}}, ("", "{", "is not a list of entries", "one entry a dash")),
     ("entry-text", {"fleet_services_x": ["chat"]}, ("", "chat", "is not an entry", "name: and kind:")),
     ("service-as-job", {"fleet_jobs": [WEB]}, ("kind", "container", "is a service", "fleet_services variable")),
@@ -592,6 +603,11 @@ def test_the_path_of_a_request_stays_as_it_is_written(compile_inventory, path):
 def test_a_user_may_be_a_number_or_a_name_with_a_group(compile_inventory, user):
     (service,) = compile_inventory.document({"fleet_services": [{**WEB, "user": user}]})["services"]
     assert service["container"]["user"] == str(user)
+
+
+def test_a_selection_is_not_compared_with_entries_that_cannot_be_read(compile_inventory):
+    compiled = compile_inventory({"n1": {"fleet_services": "[web]", "fleet_only": ["web"]}})
+    assert [error["where"] for error in compiled.errors] == ["fleet_services"]
 
 
 def test_an_error_that_many_hosts_share_is_said_once(compile_inventory):
