@@ -81,6 +81,20 @@ def test_it_compiles(tmp_path: Path, inventory: Any, nodes: set[str]) -> None:
         assert [(s["name"], s["npus"]["count"]) for s in document["services"]] == [("chat", 2)]
 
 
+def test_the_folder_of_the_sample_is_an_inventory_too(tmp_path: Path) -> None:
+    """Also when the playbook beside it and people have left there what the comments say."""
+    folder = tmp_path / "sample"
+    shutil.copytree(ROOT / "inventories/sample", folder)
+    (folder / "known_hosts").write_text("192.0.2.11 ssh-ed25519 AAAA\n")
+    (folder / "secrets").mkdir()
+    (folder / "secrets/chat.key").write_text("none of anybody's business\n")
+    argv = [str(Path(sys.executable).parent / "ansible-inventory"), "-i", str(folder), "--list"]
+    env = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "NO_COLOR": "1"}
+    done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert sorted(json.loads(done.stdout)["_meta"]["hostvars"]) == ["npu1", "npu2"]
+
+
 def test_the_entries_of_the_readme_compile(tmp_path: Path) -> None:
     found = []
     for index, variables in enumerate(entries((ROOT / "README.md").read_text())):
