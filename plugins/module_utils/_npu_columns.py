@@ -83,12 +83,12 @@ class _Kind(NamedTuple):
 
 
 _PAIR = r"(N/A|[^\s/]+)\s*/\s*(N/A|[^\s/]+)"
-_REST = r"(\S.*?)"
+_TEXT = r"(\S.*?|)"
 
 _COLUMNS = {
     "NPU": _Kind(("npu_id",), _integer),
     "NPU ID": _Kind(("npu_id",), _integer),
-    "Name": _Kind(("name",), _text, _REST),
+    "Name": _Kind(("name",), _text, _TEXT),
     "Health": _Kind(("health",), _health),
     "Power(W)": _Kind(("power_w",), _decimal),
     "Temp(C)": _Kind(("temp_c",), _integer),
@@ -102,7 +102,7 @@ _COLUMNS = {
     "Memory-Usage(MB)": _Kind(("memory_used_mb", "memory_total_mb"), _quantity, _PAIR),
     "HBM-Usage(MB)": _Kind(("hbm_used_mb", "hbm_total_mb"), _quantity, _PAIR),
     "Process id": _Kind(("pid",), _integer),
-    "Process name": _Kind(("process_name",), _text, r"(\S.*?|)"),
+    "Process name": _Kind(("process_name",), _text, _TEXT),
     "Process memory(MB)": _Kind(("memory_mb",), _quantity),
     "Process memory(B)": _Kind(("memory_bytes",), _quantity),
     "Process id in container": _Kind(("container_pid",), _integer),
@@ -242,6 +242,8 @@ def _off(cell: Cell, text: str, row: Row) -> int | None:
     shift, group = 0, 1
     pushed = {0}
     for column in cell.columns:
+        if not match.group(group):
+            return len(text) - cell.width - shift
         moved = match.start(group) - column.start - shift
         if moved not in pushed:
             return 0 if redacted and len(text) == cell.width else None

@@ -218,7 +218,9 @@ class _Reader:
         self._drop_pending()
         if values["health"] not in HEALTH_WORDS:
             self._problem(DAMAGED, f"NPU {values['npu_id']} has the unknown health {values['health']!r}")
-        if not is_chip_name(values["name"]):
+        if not values["name"]:
+            self._problem(MISSING, f"NPU {values['npu_id']} has a chip without name: the tool could not query it")
+        elif not is_chip_name(values["name"]):
             self._problem(DAMAGED, f"NPU {values['npu_id']} has the unknown chip name {values['name']!r}")
         if self.npus and self.npus[-1]["npu_id"] != values["npu_id"] and "=" not in before:
             self._problem(
@@ -318,6 +320,9 @@ class _Reader:
                 used, total = chip[f"{what}_used{unit}"], chip[f"{what}_total{unit}"]
                 if used is not None and total is not None and used > total:
                     self._problem(DAMAGED, f"NPU {npu} uses more {what} ({used}) than it has ({total})")
+            if _is_silent(chip):
+                place = f"chip {chip['chip_id']} of NPU {npu}"
+                self._problem(MISSING, f"{place} shows OK and zeros only: the tool could not query it")
         for npu, chips in chips_of.items():
             if chips != list(range(len(chips))):
                 self._problem(MISSING, f"NPU {npu} shows the chips {chips}, which is not a series from 0")
@@ -349,6 +354,12 @@ class _Reader:
             return True
         on_pcie = any(chip["bus_id"] is not None for chip in self.npus)
         return on_pcie and not any(str(chip["name"]).startswith("310B") for chip in self.npus)
+
+
+def _is_silent(chip: _Values) -> bool:
+    """The tool starts from zeros, which read as OK, and goes on where the driver answers nothing for a chip."""
+    totals = chip["memory_total_mb"], chip["hbm_total_mb"]
+    return chip["health"] == "OK" and chip["temp_c"] == 0 and 0 in totals and not any(totals)
 
 
 def _short(line: str) -> str:

@@ -34,8 +34,8 @@ POWER = st.one_of(st.sampled_from(["NA", "-"]), st.integers(0, 9999).map(lambda 
 NAMES = st.text("abcdefghijklmnopqrstuvwxyzABCXYZ0123456789_:-./ ", max_size=13).map(str.strip)
 
 
-def pairs(largest: int) -> st.SearchStrategy[tuple[int, int]]:
-    return st.integers(0, largest).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total)))
+def pairs(largest: int, smallest: int = 0) -> st.SearchStrategy[tuple[int, int]]:
+    return st.integers(smallest, largest).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total)))
 
 
 @st.composite
@@ -46,7 +46,9 @@ def chips(draw: st.DrawFn, layout: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for bus, npu in enumerate(npus):
         for chip in range(draw(st.integers(1, most))):
-            hugepages, memory, hbm = draw(pairs(99999)), draw(pairs(99999)), draw(pairs(99999))
+            # A chip without any memory is one that the tool could not query.
+            hugepages, hbm = draw(pairs(99999)), draw(pairs(99999, 1))
+            memory = draw(pairs(99999, 1 if layout.startswith(("L1", "L4")) else 0))
             found.append(
                 {
                     "npu_id": npu,

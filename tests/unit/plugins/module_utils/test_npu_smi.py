@@ -319,11 +319,40 @@ def test_what_never_lists_processes_needs_no_list(layout: str) -> None:
 
 
 def test_several_npus_may_have_no_address() -> None:
-    """Recorded in a container: the tool prints zeros where it cannot ask for the address."""
+    """The tool prints zeros where it cannot ask for the address; recorded with one card in a container."""
     text = text_of("L3").replace("0000:C1:00.0", "0000:00:00.0").replace("0000:01:00.0", "0000:00:00.0")
     table = parse(text)
     assert table.problems == []
     assert table.npus == [{**chip, "bus_id": "0000:00:00.0"} for chip in chips_of("L3")]
+
+
+SILENT = "| 0.0         0                 0    / 0             |"
+NOTHING = "| 0           0    / 0          0    / 0             |"
+
+
+@pytest.mark.parametrize(("health", "kind"), [("OK", {MISSING}), ("Critical", set()), ("UNKNOWN", set())])
+def test_a_chip_that_answers_nothing_is_not_taken_for_healthy(health: str, kind: set[str]) -> None:
+    """The tool starts from zeros, and code 0 of the health is OK."""
+    text = text_of("L3").replace(
+        "| OK            | 91.0        38                120  / 4096          |", f"| {health:<13} {SILENT}"
+    )
+    text = text.replace(
+        "0000:01:00.0  | 0           0    / 0          3351 / 65536         |", f"0000:00:00.0  {NOTHING}"
+    )
+    table = parse(text)
+    assert {problem.kind for problem in table.problems} == kind
+    assert table.npus[0] == chips_of("L3")[0]
+    assert (table.npus[1]["health"], table.npus[1]["temp_c"], table.npus[1]["hbm_total_mb"]) == (health, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("layout", "name"), [("L3", "910B2 "), ("L4", "310P3 "), ("L3-A3", "Ascend910 "), ("L5", "Ascend950PR ")]
+)
+def test_a_chip_without_name_could_not_be_queried(layout: str, name: str) -> None:
+    table = parse(text_of(layout).replace(name, " " * len(name), 1))
+    assert [problem.kind for problem in table.problems] == [MISSING]
+    assert "without name" in table.problems[0].message
+    assert table.npus[1:] == chips_of(layout)[1:]
 
 
 def test_memory_of_processes_in_bytes() -> None:
