@@ -53,7 +53,7 @@ CHIP_FIELDS = (
 
 _Values = Dict[str, Any]
 
-_COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_COLOUR = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\([0-9A-Z])")
 _PREFIX = re.compile(r"^[\s>\ufeff]+")
 _BORDER = re.compile(r"^\+[-+=|]{4,}$")
 _TITLE = re.compile(r"^\|?\s*npu-smi\s+(\S+)\s+Version:\s*(\S+)")
@@ -103,7 +103,8 @@ class _Reader:
         self.stray: list[str] = []
 
     def read(self, text: str) -> Table:
-        for line in re.split(r"\r\n|\n|\r", _COLOUR.sub("", text)):
+        # Web pages keep their layout with blanks that do not break.
+        for line in re.split(r"\r\n|\n|\r", _COLOUR.sub("", text).replace("\xa0", " ")):
             stripped = _PREFIX.sub("", line).rstrip()
             if stripped:
                 self._line(stripped)

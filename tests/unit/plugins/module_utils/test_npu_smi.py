@@ -125,6 +125,8 @@ def test_every_layout_is_read(layout: str) -> None:
         pytest.param(lambda text: text.replace("+\n+", "+\n\n+"), id="blank line between tables"),
         pytest.param(lambda text: text.replace("+\n+", "+\n[WARNING] x\n+"), id="warning between tables"),
         pytest.param(lambda text: "\ufeff" + text, id="byte order mark"),
+        pytest.param(lambda text: text.replace(" ", "\xa0"), id="blanks that do not break"),
+        pytest.param(lambda text: text.replace("OK", "\x1b(B\x1b[mOK\x1b(B"), id="character sets"),
         pytest.param(lambda text: re.sub(r"OK|\d+\.\d+", "\x1b[1;32m\\g<0>\x1b[0m", text) + "\x1b[0m", id="colours"),
     ],
 )
