@@ -38,8 +38,9 @@ class Surroundings(NamedTuple):
 
 _LIBRARY = re.compile(r"error while loading shared libraries: ([^:\s]+)")
 _CODE = re.compile(r"ret is\s*(-\d+)")
-_NOT_FOUND = re.compile(r"command not found|No such file or directory|: not found")
-_DENIED = re.compile(r"permission denied|operation not permitted", re.IGNORECASE)
+# Shells also speak Chinese where the tool is at home.
+_NOT_FOUND = re.compile(r"command not found|No such file or directory|: not found|未找到命令|没有那个文件或目录")
+_DENIED = re.compile(r"permission denied|operation not permitted|权限不够|不允许的操作", re.IGNORECASE)
 
 _HELD = -8020
 _INTERNAL = -8005

@@ -38,6 +38,8 @@ LOADER = (
         (LOADER.format("libdrvdsmi_host.so"), "", 0, "npu-library", "libdrvdsmi_host.so"),
         ("", "bash: line 1: npu-smi: command not found\n", 127, "npu-tool-missing", "command not found"),
         ("npu-smi: command not found\n", "", 0, "npu-tool-missing", "command not found"),
+        ("", "/opt/npu-smi: 第 3 行：npu-smi：未找到命令\n", 1, "npu-tool-missing", "未找到命令"),
+        ("", "/opt/npu-smi: 第 3 行：/dev/davinci_manager: 权限不够\n", 1, "npu-permission", "权限不够"),
         ("", "[Errno 13] Permission denied: 'npu-smi'", 126, "npu-permission", "may not be run"),
         ("There is no NPU card on this server.\n", "", 0, "npu-driver-missing", "no NPU card"),
         ("", "", 0, "npu-output", "printed nothing"),
