@@ -107,7 +107,7 @@ class Registry:
         try:
             return self._authorized(reference, opened)
         except (OSError, http.client.HTTPException) as error:
-            if isinstance(error, urllib.error.HTTPError) and error.code == http.client.UNAUTHORIZED:
+            if isinstance(error, urllib.error.HTTPError) and self._challenges(error):
                 self._refused(error, reference)
             raise self._error("registry-unreachable", reference, f"does not give {digest} ({reason(error)})") from error
 
@@ -187,10 +187,15 @@ class Registry:
         try:
             return ask(self._tokens.get(repository))
         except urllib.error.HTTPError as refusal:
-            if refusal.code != http.client.UNAUTHORIZED:
+            if not self._challenges(refusal):
                 raise
             self._tokens[repository] = self._authorize(refusal, reference)
         return ask(self._tokens[repository])
+
+    def _challenges(self, refusal: urllib.error.HTTPError) -> bool:
+        """Whether the registry asks who one is. Where it sends its readers to has no claim to its login."""
+        own = urllib.parse.urlsplit(str(refusal.url)).netloc == self.access.host
+        return own and refusal.code == http.client.UNAUTHORIZED
 
     def _send(
         self, method: str, path: str, headers: dict[str, str], authorization: str | None

@@ -55,6 +55,8 @@ class Trouble:
     """When the so many-th blob is asked for, all tokens given so far have expired."""
     wrong_content: int | None = None
     """Change a bit of every blob that is longer than this."""
+    elsewhere: str | None = None
+    """Send readers of blobs to this address."""
     silent: bool = False
     """Answer nothing to questions about manifests."""
     failures: int = 0
@@ -226,6 +228,9 @@ class _Handler(BaseHTTPRequestHandler):
         if "/manifests/" in path and trouble.silent:
             time.sleep(30)
             self.close_connection = True
+            return
+        if "/blobs/" in path and trouble.elsewhere:
+            self._answer(307, {"Location": f"http://{trouble.elsewhere}{path}"}, b"")
             return
         if self.state.prefix:
             path = path.replace(f"/v2/{self.state.prefix}/", "/v2/", 1)

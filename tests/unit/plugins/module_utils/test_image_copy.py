@@ -73,3 +73,19 @@ def test_a_blob_that_is_not_there_is_told():
         with pytest.raises(RegistryError, match=f"does not give {missing}") as raised:
             source(registry).blob(parse(f"{registry.address()}/team/x:1"), missing)
     assert raised.value.check == "registry-unreachable"
+
+
+def test_where_the_blobs_lie_nobody_gets_the_login_of_the_registry():
+    with (
+        token_registry.running(auth="bearer", logins=LOGIN) as registry,
+        token_registry.running(auth="bearer") as store,
+    ):
+        digest = registry.state.keep("team/x", "1", LAYERS)
+        registry.state.trouble.elsewhere = store.address()
+        reference = parse(f"{registry.address()}/team/x:1")
+        asked = source(registry)
+        layer = asked.manifest(reference, digest).blobs[0]["digest"]
+        with pytest.raises(RegistryError, match=f"does not give {layer}") as raised:
+            asked.blob(reference, layer)
+    assert raised.value.check == "registry-unreachable"
+    assert [(one.path, one.scheme) for one in store.state.asked] == [(f"/v2/team/x/blobs/{layer}", "")]
