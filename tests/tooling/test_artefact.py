@@ -176,6 +176,13 @@ def test_a_checkout_installs_from_its_own_requirements(checkout: Path, tmp_path:
     assert (tmp_path / "ansible_collections/ascend/fleet/MANIFEST.json").exists()
 
 
+def test_the_action_group_holds_the_modules_that_run_on_nodes() -> None:
+    """module_defaults of a play reach them under one name; what runs on the controller alone has no code here."""
+    modules = [path for path in (ROOT / "plugins/modules").glob("[!_]*.py") if "\ndef main()" in path.read_text()]
+    grouped = yaml.safe_load((ROOT / "meta/runtime.yml").read_text())["action_groups"]["fleet"]
+    assert grouped == sorted(path.stem for path in modules)
+
+
 def test_requirements_name_the_dependencies_of_galaxy_yml() -> None:
     galaxy = yaml.safe_load((ROOT / "galaxy.yml").read_text())
     wanted = yaml.safe_load((ROOT / "collections/requirements.yml").read_text())["collections"]

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from ansible_collections.ascend.fleet.plugins.plugin_utils import _data, _host_s
 
 SCHEMAS = _data.ROLES / "fleet" / "files" / "schema"
 JSON_SCHEMAS = sorted(SCHEMAS.glob("*.json"))
+# Of ansible-doc: C(code), O(option), V(value), P(plugin#type).
+DOC_MARK = re.compile(r"\b[COVP]\(([^)#]*)(?:#[a-z]+)?\)")
 OPTION_KEYS = {
     "type", "required", "default", "choices", "pattern", "expects", "min", "max", "above", "description", "options",
     "elements", "shorthand", "parse", "header_names", "printable", "least", "secret",
@@ -30,7 +33,7 @@ def load(name: str) -> Any:
 def options(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
     for name, option in table.items():
         yield f"{prefix}{name}", option
-        yield from options(option.get("options") or {}, f"{prefix}{name}.")
+        yield from options(option.get("options") or {}, f"{prefix}{name}{'[]' * (option.get('type') == 'list')}.")
         elements = option.get("elements")
         if isinstance(elements, Mapping):
             yield from options(elements.get("options") or {}, f"{prefix}{name}[].")
@@ -145,6 +148,24 @@ def test_the_readme_lists_every_key():
     for table in [schema["common"], *(one["options"] for one in keys if one["options"])]:
         lines = "\n".join(table_of_keys(table))
         assert lines in readme, lines
+
+
+def table_of_variables(table: Mapping[str, Any]) -> list[str]:
+    lines = ["| variable | type | default | meaning |", "|---|---|---|---|"]
+    for name, option in options(table):
+        default = option.get("default")
+        shown = "required" if option.get("required") else "" if default in (None, {}) else f"`{json.dumps(default)}`"
+        kind = ", ".join(f"`{choice}`" for choice in option.get("choices", [])) or option.get("type", "str")
+        told = option["description"]
+        text = DOC_MARK.sub(r"`\1`", told if isinstance(told, str) else " ".join(told))
+        lines.append(f"| `{name}` | {kind} | {shown} | {text} |")
+    return lines
+
+
+def test_the_readme_lists_every_variable():
+    readme = (_data.ROLES / "fleet" / "README.md").read_text(encoding="utf-8")
+    lines = "\n".join(table_of_variables(_data.specification()))
+    assert lines in readme, lines
 
 
 @pytest.mark.parametrize("kind", sorted(_data.entry_schema()["kinds"]))
