@@ -106,7 +106,12 @@ FORMATS: dict[str, tuple[str, Callable[[str, Sequence[Row], Mapping[str, Any]], 
 
 
 def _cells(columns: Mapping[str, str], rows: Iterable[Row]) -> list[list[str]]:
-    return [[_cell(row.get(key)) for key in columns] for row in rows]
+    return [[_cards(row) if key == "cards" else _cell(row.get(key)) for key in columns] for row in rows]
+
+
+def _cards(row: Row) -> str:
+    """Their numbers, or how many the node will choose."""
+    return f"any {row['npus']}" if row.get("cards") is None and row.get("npus") else _cell(row.get("cards"))
 
 
 def _cell(value: Any) -> str:

@@ -50,6 +50,14 @@ def test_text_leaves_out_columns_without_content() -> None:
     assert _report.as_text("plan", rows).splitlines() == ["SERVICE  NODE  PORT", "chat     n1    8000", "a        n2"]
 
 
+@pytest.mark.parametrize(
+    ("npus", "cards", "shown"), [(2, None, "any 2"), (2, [4, 5], "4,5"), (0, [], ""), (0, None, "")]
+)
+def test_cards_that_the_node_will_choose_are_counted(npus: int, cards: list[int] | None, shown: str) -> None:
+    rows = [{"service": "chat", "npus": npus, "cards": cards}, {"service": "x", "npus": 1, "cards": [0]}]
+    assert _report.as_text("plan", rows).splitlines()[1].split(maxsplit=1)[1:] == ([shown] if shown else [])
+
+
 def test_changes_keep_the_order_of_the_plan() -> None:
     plan = [
         {"scope": "images", "action": "pull", "target": "i:1", "reason": "missing", "interrupts": False, "after": {}},
