@@ -193,10 +193,11 @@ def _from_files(want: Want, staging: Staging, lease: Lease, tell: _Teller) -> li
         if not os.path.isdir(want.directory):
             message = f"The directory {want.directory} is not on the node."
             raise FleetError("dataset-source", message, key="directory", value=want.directory)
-        below = _weights_sources.files_below(want.directory)
+        named = {item.path for item in items}
+        below = [item for item in _weights_sources.files_below(want.directory) if item.path not in named]
         _transfer.check_links(want.directory, [item.path for item in below])
         items += below
-        _linked(staging, items, want.directory)
+        _linked(staging, below, want.directory)
     transfer = Transfer(staging, Client(want.access), want.limits, tell.count, cancelled=lease.lost)
     tell.total = staging.missing_bytes(items)
     transfer.run(items)
@@ -206,7 +207,7 @@ def _from_files(want: Want, staging: Staging, lease: Lease, tell: _Teller) -> li
 def _linked(staging: Staging, items: list[Item], folder: str) -> None:
     """Files on the same file system are taken over without a copy; each is read once for its digest."""
     for item in items:
-        if item.url.startswith("file:") and staging.lacks(item):
+        if staging.lacks(item):
             source = os.path.join(folder, item.path)
             if os.stat(source).st_dev != os.stat(staging.folder).st_dev:
                 return

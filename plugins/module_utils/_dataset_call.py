@@ -74,20 +74,25 @@ def _called(system: System, params: Json, check_mode: bool) -> Json:
     want = want_of(system, params)
     key = hashlib.sha256(want.path.encode()).hexdigest()[:16]
     file = f"{STATUS_DIR}/datasets/{key}.json"
-    work = digest([want.path, _dataset.asked(want), want.full])
-    if not check_mode:
-        ended = _ended(system, file, work)
-        if ended is not None:
-            return ended
-    reason = _dataset.differs(system, want)
-    if reason is None or check_mode:
-        return _dataset.result(system, want, reason)
+    # Sources may change while the work on them goes on; whoever asked for it follows it to its end.
+    work = digest([want.path, _dataset.asked(want._replace(state=None)), want.full])
+    if check_mode:
+        return _dataset.result(system, want, _dataset.differs(system, want))
     lock = Lock(system, file + _work.LOCK_SUFFIX)
-    if lock.try_acquire():
-        _work.sweep(system, f"{STATUS_DIR}/datasets")
-        _work.start(system, lock, work, {"id": "-", "owner": "-"}, lambda tell: _job(system, want, tell), file)
-    elif (_work.read_status(system, file) or {}).get("digest") != work:
-        raise FleetError("model-busy", f"Other work on {want.path} is under way.", key="path", value=want.path)
+    # In this order: work that is not under way any more has left its result.
+    joined = _digest_of(system, file) == work and lock.is_held()
+    ended = _ended(system, file, work)
+    if ended is not None:
+        return ended
+    if not joined:
+        reason = _dataset.differs(system, want)
+        if reason is None:
+            return _dataset.result(system, want, None)
+        if lock.try_acquire():
+            _work.sweep(system, f"{STATUS_DIR}/datasets")
+            _work.start(system, lock, work, {"id": "-", "owner": "-"}, lambda tell: _job(system, want, tell), file)
+        elif _digest_of(system, file) != work:
+            raise FleetError("model-busy", f"Other work on {want.path} is under way.", key="path", value=want.path)
     status = _work.wait(system, work, params["wait"], lock.is_held, file)
     if status is None:
         raise FleetError(
@@ -96,6 +101,10 @@ def _called(system: System, params: Json, check_mode: bool) -> Json:
     if status["done"]:
         return _ended(system, file, work) or {}
     return {"changed": False, "pending": {"phase": status["phase"]}, "findings": []}
+
+
+def _digest_of(system: System, file: str) -> str | None:
+    return (_work.read_status(system, file) or {}).get("digest")
 
 
 def _ended(system: System, file: str, work: str) -> Json | None:

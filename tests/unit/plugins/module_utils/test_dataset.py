@@ -36,6 +36,7 @@ REPO = "data/sets"
 RECORDS = json.dumps([{"instruction": "Say yes.", "input": "", "output": "Yes."}] * 50).encode()
 NOISE = random.Random(7).randbytes(3_000_000)
 PARQUET = b"PAR1" + NOISE + b"f" * 100 + struct.pack("<I", 100) + b"PAR1"
+OTHER = json.dumps([{"instruction": "Say no.", "output": "No."}]).encode()
 FILES = {"train.parquet": PARQUET, "alpaca_gpt4_data.json": RECORDS}
 SYSTEM = System()
 
@@ -250,6 +251,18 @@ def test_a_directory_of_the_node_is_linked(hub, tmp_path):
     assert (tmp_path / "data/train.parquet").samefile(tmp_path / "source/train.parquet")
 
 
+def test_files_of_the_node_lie_beside_those_of_a_directory(hub, tmp_path):
+    """As with a bundle, which brings the fetched files of an item as a directory."""
+    lay(tmp_path / "source", FILES)
+    lay(tmp_path / "own", {"more.json": RECORDS, "alpaca_gpt4_data.json": OTHER})
+    named = [str(path.relative_to(tmp_path / "own")) for path in (tmp_path / "own").iterdir()]
+    files = tuple(_dataset.item(name, str(tmp_path / "own" / name), None) for name in named)
+    want = _dataset.looked(wanted(hub, tmp_path, files=files, directory=str(tmp_path / "source")))
+    assert _dataset.bring(SYSTEM, want, silent)["changed"] is True
+    assert content(tmp_path / "data") == {**FILES, "more.json": RECORDS, "alpaca_gpt4_data.json": OTHER}
+    assert _dataset.bring(SYSTEM, want, silent)["changed"] is False
+
+
 def test_links_stand_for_the_files_that_they_lead_to(hub, tmp_path):
     """As in the cache of Hugging Face, whose snapshots lead to blobs beside them."""
     source = tmp_path / "cache/snapshots/1"
@@ -294,9 +307,6 @@ def test_a_directory_of_data_that_is_a_link_stays_one(hub, tmp_path):
         assert (tmp_path / "data").readlink() == real
         assert set(content(real)) == {one.path for one in items}
     assert os.listdir(real.parent) == ["data"]
-
-
-OTHER = json.dumps([{"instruction": "Say no.", "output": "No."}]).encode()
 
 
 def _directory(folder: Path) -> dict[str, Any]:
@@ -561,7 +571,8 @@ def test_a_call_that_cannot_be_meant_is_refused(hub, tmp_path, status, changes, 
     assert told in answer["msg"]
 
 
-def test_work_in_the_background_is_followed_to_its_end(hub, tmp_path, status):
+@pytest.fixture
+def call(hub, tmp_path, status) -> Callable[..., dict[str, Any]]:
     """In a process of its own: the module forks."""
     script = (
         "import sys, json\n"
@@ -576,15 +587,49 @@ def test_work_in_the_background_is_followed_to_its_end(hub, tmp_path, status):
         done = subprocess.run(argv, check=True, env=environment, capture_output=True)
         return json.loads(done.stdout)
 
-    answers = [call(wait=0)]
+    return call
+
+
+def followed(call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     deadline = time.monotonic() + 30
-    while "pending" in answers[-1]:
+    while "pending" in (answer := call()):
         assert time.monotonic() < deadline
-        answers.append(call(wait=1))
-    assert "pending" in answers[0]
-    assert (answers[-1]["changed"], answers[-1]["holds"]) == (True, "2 files, 50 records in JSON")
+    return answer
+
+
+def test_work_in_the_background_is_followed_to_its_end(call, tmp_path):
+    assert "pending" in call(wait=0)
+    ended = followed(lambda: call(wait=1))
+    assert (ended["changed"], ended["holds"]) == (True, "2 files, 50 records in JSON")
     assert call()["changed"] is False
     wrong = call(path=str(tmp_path / "other"), format="mme")
     assert "sub-tasks are missing" in wrong["msg"]
     assert not (tmp_path / "other").exists()
     assert _work.read_status(SYSTEM, str(tmp_path / "status/datasets/none.json")) is None
+
+
+def test_what_ends_between_two_looks_is_told(call, hub):
+    hub.faults.bytes_per_second = 2_000_000
+    for _again in range(2):
+        assert "pending" in call(wait=0)
+        assert followed(lambda: call(wait=0))["changed"] is True
+        shutil.rmtree(call().get("path"))
+
+
+def test_a_source_that_changes_meanwhile_is_brought_once_more(call, hub, tmp_path):
+    source = tmp_path / "source/b.json"
+    lay(source.parent, {source.name: RECORDS})
+    hub.faults.bytes_per_second = 2_000_000
+    given = {"directory": str(source.parent), "wait": 0}
+    assert "pending" in call(**given)
+    # Work that has not begun yet would see the new file only.
+    staged = tmp_path / ".data.ascend-fleet/tree/b.json"
+    while not staged.exists():
+        time.sleep(0.02)
+    source.unlink()
+    lay(source.parent, {source.name: OTHER})
+    assert "pending" in call(**given)
+    for changed, reason in ((True, "the data are not on the node"), (True, "its source has changed"), (False, None)):
+        ended = followed(lambda: call(**given, verify="size"))
+        assert (ended["changed"], ended["reason"]) == (changed, reason)
+    assert content(tmp_path / "data")["b.json"] == OTHER
