@@ -16,16 +16,19 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.inventory.manager import InventoryManager
+from ansible.vars.hostvars import HostVarsVars
 
 from ansible_collections.ascend.fleet.plugins.plugin_utils import _bundle_files, _data, _secret_files
 from ansible_collections.ascend.fleet.plugins.plugin_utils._compile import Variables, World
 from ansible_collections.ascend.fleet.plugins.plugin_utils._entries import Files
 from ansible_collections.ascend.fleet.plugins.plugin_utils._group_lists import GroupLists
 from ansible_collections.ascend.fleet.plugins.plugin_utils._host_settings import ALIASES, PREFIX
+from ansible_collections.ascend.fleet.plugins.plugin_utils._merge import UNREADABLE, VARIABLE
 from ansible_collections.ascend.fleet.plugins.plugin_utils._options import Flaw
 from ansible_collections.ascend.fleet.plugins.plugin_utils._records import plain
 
 HOSTS = "fleet_hosts"
+ENTRY = "__fleet_entry"
 CERTIFICATE = "-----BEGIN CERTIFICATE-----"
 _ORIGIN = re.compile(r"Origin: (\S+)")
 
@@ -67,8 +70,24 @@ class Inventory:
             try:
                 values[name] = plain(found[name])
             except AnsibleError as error:
-                flaws.append(_template_flaw(name, error))
+                entries, found_flaws = self._one_by_one(host, name)
+                flaws += found_flaws or [_template_flaw(name, error)]
+                if entries:
+                    values[name] = entries
         return Variables({**values, **self._play_values}, flaws)
+
+    def _one_by_one(self, host: str, name: str) -> tuple[list[Any], list[Flaw]]:
+        """The entries of a list of which some cannot be templated: what is wrong with the others is told too."""
+        raw = self._hostvars.raw_get(host)
+        entries: list[Any] = []
+        flaws: list[Flaw] = []
+        for entry in raw[name] if VARIABLE.match(name) and isinstance(raw[name], list) else []:
+            try:
+                entries.append(plain(HostVarsVars({**raw, ENTRY: entry}, loader=self._loader, host=host)[ENTRY]))
+            except AnsibleError as error:
+                entries.append(UNREADABLE)
+                flaws.append(_template_flaw(name, error))
+        return entries, flaws
 
     def _variable_folders(self, host: str) -> list[str]:
         """Where group_vars may lie for a host; those of the playbook win."""

@@ -14,6 +14,8 @@ from ansible_collections.ascend.fleet.plugins.plugin_utils._options import Flaw
 from ansible_collections.ascend.fleet.plugins.plugin_utils._problems import Place
 
 VARIABLE = re.compile(r"^fleet_(services|jobs)(_.+)?$")
+# Stands for an entry that could not be templated, which is told already.
+UNREADABLE: Any = object()
 FAMILIES = {"services": "service", "jobs": "job"}
 
 
@@ -37,6 +39,8 @@ def listed(variable: str, value: Any, family: str) -> Iterator[RawEntry | tuple[
         yield Place(variable), Flaw("", value, "is not a list of entries", remedy)
         return
     for index, values in enumerate(value):
+        if values is UNREADABLE:
+            continue
         if isinstance(values, Mapping):
             name = values.get("name")
             yield RawEntry(Place(variable, index, name if isinstance(name, str) else None), family, values)

@@ -203,7 +203,8 @@ def test_values_of_play_and_command_line(play):
 
 def test_every_error_is_told_and_nothing_happens(play, door, tmp_path):
     nowhere = {**WEB, "name": "nowhere", "port": 1, "nodes": "n1:&"}
-    wrong = fleet(fleet_metdata_block="absent", fleet_services=[{**WEB, "port": 0, "prot": 1}, nowhere])
+    hollow = {**WEB, "name": "hollow", "port": 5, "image": "{{ no_such_registry }}/web:1"}
+    wrong = fleet(fleet_metdata_block="absent", fleet_services=[{**WEB, "port": 0, "prot": 1}, hollow, nowhere])
     for group, port in (("left", 2), ("right", 3), ("apart", 4)):
         twin = [{**WEB, "name": group, "port": port}]
         host = "n3" if group == "apart" else "n1"
@@ -226,12 +227,14 @@ def test_every_error_is_told_and_nothing_happens(play, door, tmp_path):
             " (n1, n2, n3)"
         ),
         "fleet_services_bad: cannot be templated (",
-        "fleet_services[1] nowhere: nodes = n1:&: is no host pattern.",
+        "fleet_services: cannot be templated (",
+        "fleet_services[2] nowhere: nodes = n1:&: is no host pattern.",
         "fleet_services_twin: stands in the groups left, right beside each other, of which Ansible takes right alone.",
     ):
         assert line in ran.out.replace("\\n", "\n"), ran.out
     assert "'nobody_defined_this' is undefined" in ran.out
-    assert "The inventory has 8 errors; nothing was contacted." in ran.out
+    assert "'no_such_registry' is undefined" in ran.out
+    assert "The inventory has 9 errors; nothing was contacted." in ran.out
     assert "s3cret" not in ran.out
     assert ran.kept is None
     assert not knocked(door)

@@ -118,6 +118,8 @@ def test_the_runner_may_get_better_without_making_every_picture_again(jobs, monk
         ({"state": "stopped"}, "state"),
         ({"timeout": 0}, "timeout"),
         ({"outputs": ["/etc/passwd"]}, "outputs[0]"),
+        ({"outputs": ["../x"]}, "outputs[0]"),
+        ({"outputs": ["a/.."]}, "outputs[0]"),
         ({"outputs": [{"path": "a", "type": "gif"}]}, "outputs[0].type"),
     ],
 )
