@@ -131,7 +131,11 @@ def _predicted(system: System, order: Order, reason: str | None, spoilt: Iterabl
     fetched = []
     for item in listing.items if listing else []:
         known = seeds.get(item.path)
-        there = known and _transfer.agrees(item, known, system.path(order.path))
+        if known and order.upload:
+            # The controller reads its files only when it sends them: what has the size is taken for the same.
+            there = item.size == known.size
+        else:
+            there = known is not None and _transfer.agrees(item, known, system.path(order.path))
         if not there or _weights_manifest.changed(system, order.path, [known] if known else []):
             fetched.append(item)
     total = sum(item.size or 0 for item in (listing.items if listing else []))
@@ -156,7 +160,7 @@ def _check_room(system: System, order: Order, fetched: list[Item]) -> None:
     """What the run would refuse for want of room is refused before, as far as its file system can be seen."""
     parts = os.path.join(_weights_bring.staging_of(order.path), _transfer.PARTS)
     wanted = sum(max(0, (item.size or 0) - _transfer.length_of(os.path.join(parts, item.key))) for item in fetched)
-    folder = os.path.dirname(order.path)
+    folder = os.path.dirname(os.path.realpath(order.path))
     # A folder that is still to come may lie on storage that is mounted before.
     if system.isdir(folder):
         _transfer.check_space(system.path(folder), wanted)

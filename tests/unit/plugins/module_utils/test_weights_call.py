@@ -129,6 +129,15 @@ def test_check_mode_tells_a_small_file_from_another_of_its_size(call: Calls) -> 
     assert call.files()["config.json"] == b"[]"
 
 
+def test_check_mode_names_what_differs_in_size_of_what_the_controller_would_send(call: Calls) -> None:
+    call()
+    sizes = {path: len(body) for path, body in FILES.items()} | {"config.json": 1}
+    listed = [[path, "controller:", size] for path, size in sizes.items()]
+    upload = {"resolved": None, "items": listed}
+    predicted = call(check_mode=True, source="controller:/models/tiny", sent=True, upload=upload)
+    assert (predicted["changed"], predicted["fetch"]) == (True, [{"path": "config.json", "size": 1}])
+
+
 def test_a_second_call_and_its_check_change_nothing_and_ask_nobody(call: Calls) -> None:
     call()
     asked = len(call.hub.asked)
@@ -276,9 +285,13 @@ def test_who_has_it_serves_it_without_a_change(call: Calls) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a small file system is mounted for it, as root")
-def test_a_full_disk_is_seen_first_and_leaves_what_was_there(call: Calls) -> None:
-    disk = call.folder / "models"
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_full_disk_is_seen_first_and_leaves_what_was_there(call: Calls, linked: bool) -> None:
+    disk = call.folder / ("disk" if linked else "models")
     disk.mkdir()
+    if linked:
+        call.path.parent.mkdir()
+        call.path.symlink_to(disk / call.path.name)
     small = SPARE + 2_000_000
     mount = ["mount", "-t", "tmpfs", "-o", f"size={small}", "tmpfs", str(disk)]
     mounted = subprocess.run(mount, check=False, capture_output=True)
