@@ -168,6 +168,15 @@ def test_every_module_has_documentation(installed: Path, tmp_path: Path) -> None
     assert sorted(name for name in names if documented[name]["doc"]["short_description"]) == names
 
 
+def test_every_role_has_documentation(installed: Path, tmp_path: Path) -> None:
+    names = sorted(f"ascend.fleet.{path.name}" for path in (ROOT / "roles").iterdir() if path.is_dir())
+    documented = json.loads(run(["ansible-doc", "--json", "-t", "role", *names], tmp_path, installed))
+    told = [
+        name for name in names if documented.get(name, {}).get("entry_points", {}).get("main", {}).get("description")
+    ]
+    assert told == names
+
+
 def test_a_checkout_installs_from_its_own_requirements(checkout: Path, tmp_path: Path) -> None:
     """What a project sync of AWX does, with the other collections already there."""
     shutil.copytree(tree.dependencies() / "ansible_collections", tmp_path / "ansible_collections")
