@@ -82,13 +82,17 @@ def _in_slice(service: Json, parent: str | None) -> Json:
 def leaving(document: Json, neighbours: Iterable[Neighbour]) -> set[str]:
     """Containers of the fleet that this run removes, so that what they hold is free for the others."""
     absent = {service["name"] for service in document["services"] if service["state"] == "absent"}
-    known = {one["name"] for one in [*document["services"], *document["jobs"]]}
+    known = {one["name"] for one in _entries(document)}
     return {
         other.name
         for other in neighbours
         if other.service is not None
         and (other.service in absent or (document["prune"] == "remove" and other.service not in known))
     }
+
+
+def _entries(document: Json) -> list[Json]:
+    return [*document["services"], *document["jobs"]]
 
 
 def _spec(
@@ -108,14 +112,14 @@ def _spec(
 
 def orphans(document: Json, containers: dict[str, Json]) -> tuple[list[Work], Findings]:
     """Containers of the fleet that no entry describes any more; they go on holding their cards."""
+    owners = {name: service_of(container) for name, container in containers.items() if is_fleet(container)}
     if document["prune"] == "ignore":
-        return [], []
-    reason = "no entry describes it any more"
-    known = {one["name"] for one in [*document["services"], *document["jobs"]]}
-    names = sorted(
-        name for name, container in containers.items() if is_fleet(container) and service_of(container) not in known
-    )
-    if document["prune"] == "remove":
+        reason, going = "it is taken down", set(document.get("gone") or [])
+        names = sorted(name for name, owner in owners.items() if owner in going)
+    else:
+        reason, known = "no entry describes it any more", {one["name"] for one in _entries(document)}
+        names = sorted(name for name, owner in owners.items() if owner not in known)
+    if document["prune"] != "report":
         return [
             Work(
                 {"name": name}, "absent", None, [action("services", "remove", name, reason, "present", "absent", True)]
@@ -167,7 +171,11 @@ def with_neighbour(facts: NodeFacts, one: Placed, actions: list[Json]) -> NodeFa
 
 
 def removed(document: Json) -> Json:
-    """The same node with every service gone; of the whole node also those that no entry describes any more."""
+    """The same node with every service gone; of the whole node also those that no entry describes any more.
+
+    ``gone`` are its jobs, of which only a container may be there.
+    """
     services = [dict(service, state="absent") for service in document["services"]]
     prune = "ignore" if document["prune"] == "ignore" else "remove"
-    return dict(document, services=services, jobs=[], prune=prune, release=[], reach=[])
+    gone = [job["name"] for job in document["jobs"]]
+    return dict(document, services=services, jobs=[], gone=gone, prune=prune, release=[], reach=[])

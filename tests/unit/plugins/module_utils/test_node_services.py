@@ -166,6 +166,13 @@ def test_of_a_part_of_a_document_only_that_part_is_removed():
     assert _node_services.removed(document(service("aa"), prune="ignore"))["prune"] == "ignore"
 
 
+@pytest.mark.parametrize(("prune", "going"), [("ignore", ["aa"]), ("report", ["aa", "old"])])
+def test_a_job_that_is_taken_down_leaves_no_container(prune, going):
+    given = dict(document(prune=prune), jobs=[{"name": "aa"}])
+    work, findings = _node_services.orphans(_node_services.removed(given), CONTAINERS)
+    assert ([one.spec["name"] for one in work], findings) == (going, [])
+
+
 @pytest.mark.parametrize("cards", [[], [0, 1]])
 def test_an_orphan_is_said_to_keep_cards_only_when_it_has_some(cards):
     devices = [{"PathOnHost": f"/dev/davinci{card}"} for card in cards]
