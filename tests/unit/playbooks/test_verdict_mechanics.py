@@ -365,3 +365,20 @@ def test_what_jobs_left_is_fetched_also_where_none_is_to_run(
     assert run.rc == 0, run.out
     assert run.steps("n1") == steps
     assert run.changed["n1"] == ("jobs" in steps)
+
+
+def test_a_strategy_of_the_users_configuration_makes_no_false_verdict(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANSIBLE_STRATEGY", "free")
+    fleet.hosts = {"n1": node(), "n2": node(), "n3": {}}
+    run = fleet.run("site")
+    assert (run.rc, run.verdict["ok"]) == (0, True), run.out
+    assert "run_once" not in run.out
+    assert run.out.count("site: ok") == 1
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "playbooks").rglob("*.yml")), ids=lambda path: path.stem)
+def test_every_play_over_nodes_keeps_them_together(path: Any) -> None:
+    plays = [play for play in yaml.safe_load(path.read_text()) if "hosts" in play]
+    assert [play["name"] for play in plays if play.get("strategy") != "linear"] == []
