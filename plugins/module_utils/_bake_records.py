@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 from typing import Any, Dict
 
 from ansible_collections.ascend.fleet.plugins.module_utils._document import STATE_DIR
@@ -30,8 +28,5 @@ def archive(reference: str) -> str:
 
 def records(system: System) -> list[Json]:
     """What is under way on this node, or was when its run died."""
-    found = []
-    for name in sorted(system.listdir(RECORDS)):
-        with contextlib.suppress(ValueError):
-            found.append(json.loads(system.read(f"{RECORDS}/{name}") or ""))
-    return found
+    found = [system.read_record(f"{RECORDS}/{name}") for name in system.listdir(RECORDS)]
+    return [record for record in found if {"run", "reference", "container"} <= set(record)]

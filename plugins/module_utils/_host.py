@@ -117,9 +117,9 @@ def plan(
         actions += more
         findings += against
     reasons = ["CA bundle"] if any(step["action"] in ("write_ca", "remove_ca") for step in actions) else []
-    more, against = _host_engine.plan_config(want, engine, reasons)
-    actions += more + _host_engine.plan_start(want, engine)
-    findings += against
+    for more, against in (_host_engine.plan_config(want, engine, reasons), _host_engine.plan_start(want, engine)):
+        actions += more
+        findings += against
     if observed["sdk"]:
         actions += _sdk_folder.plan(want["sdk"], observed["sdk"])
     coming = {step["target"] for step in actions if step["action"] == "mount"}

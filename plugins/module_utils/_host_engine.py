@@ -43,6 +43,7 @@ def observe(system: System, host: dict[str, Any], reader: EngineReader, units: A
         "systemd": units is not None,
         "installed": installed,
         "enabled": unit.get("UnitFileState") in ENABLED,
+        "masked": unit.get("LoadState") == "masked" or str(unit.get("UnitFileState")).startswith("masked"),
         "active": unit.get("ActiveState") == "active",
         "invocation": unit.get("InvocationID") or None,
         "answers": info is not None,
@@ -87,12 +88,10 @@ def _container(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def restart_due(system: System, unit: dict[str, str]) -> list[str]:
-    try:
-        note = json.loads(system.read(RESTART_NOTE) or "{}")
-    except ValueError:
-        return []
+    note = system.read_record(RESTART_NOTE)
     running = unit.get("ActiveState") == "active" and unit.get("InvocationID")
-    return list(note["reasons"]) if running and note.get("invocation") == running else []
+    reasons = note.get("reasons") if running and note.get("invocation") == running else None
+    return [str(reason) for reason in reasons] if isinstance(reasons, list) else []
 
 
 def _observe_proxy(system: System, proxy: dict[str, Any] | None) -> dict[str, Any]:
@@ -178,15 +177,19 @@ def plan_install(host: dict[str, Any], observed: dict[str, Any]) -> tuple[list[d
     return [action("host", "install_packages", _units.DOCKER, "No Docker Engine is installed.", after=packages)], []
 
 
-def plan_start(host: dict[str, Any], observed: dict[str, Any]) -> list[dict[str, Any]]:
+def plan_start(host: dict[str, Any], observed: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """What comes after everything else of the engine: its first start then needs no second one."""
     comes = _comes_started(observed)
     if not _brought(host["engine"]) or comes or (observed["enabled"] and observed["active"]):
-        return []
+        return [], []
+    if observed["masked"]:
+        message = f"{_units.DOCKER} is masked on the node, so that nothing can enable or start it."
+        remedy = f"Find out who masked it; then run systemctl unmask {_units.DOCKER} on the node."
+        return [], [finding("engine-start-failed", message, remedy, key=_units.DOCKER)]
     before = {"enabled": observed["enabled"], "active": observed["active"]}
     reason = "The engine must run now and after a boot."
     step = action("host", "enable_service", _units.DOCKER, reason, before, {"enabled": True, "active": True})
-    return [dict(step, predicted_because=None if observed["installed"] else PREDICTED)]
+    return [dict(step, predicted_because=None if observed["installed"] else PREDICTED)], []
 
 
 def _comes_started(observed: dict[str, Any]) -> bool:

@@ -95,14 +95,14 @@ def reload(system: System) -> None:
 
 def restart(system: System) -> None:
     unit = (_units.show(system) or {}).get(_units.DOCKER, {})
-    former = system.read(_host_engine.FORMER_CONFIG) if _host_engine.restart_due(system, unit) else None
+    former = system.read_record(_host_engine.FORMER_CONFIG) if _host_engine.restart_due(system, unit) else {}
     _forgive_starts(system)
     try:
         _start(system, ["systemctl", "restart", _units.DOCKER])
     except FleetError as error:
-        if former is None:
+        if not {"path", "text"} <= set(former):
             raise
-        _put_back(system, json.loads(former))
+        _put_back(system, former)
         _forgive_starts(system)
         again = system.run(["systemctl", "start", _units.DOCKER], timeout=RESTART_SECONDS)
         ending = "runs with it" if again.rc == 0 else "does not start with it either"

@@ -25,7 +25,8 @@ def read(system: System) -> list[Json]:
         found = json.loads(system.read(HISTORY) or "[]")
     except ValueError:
         return []
-    return found if isinstance(found, list) else []
+    rows = found if isinstance(found, list) else []
+    return [row for row in rows if isinstance(row, dict) and {"id", "reference", "services"} <= set(row)]
 
 
 def note(system: System, image: str, reference: str, services: Sequence[str]) -> None:

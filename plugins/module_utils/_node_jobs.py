@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple
 
 from ansible_collections.ascend.fleet.plugins.module_utils import (
@@ -120,11 +119,8 @@ def _why(system: System, job: Json, path: str, manifest: Json | None) -> str | N
 
 
 def _failure(system: System, job: Json) -> str | None:
-    try:
-        told = json.loads(system.read(failure_file(job["name"])) or "{}")
-    except ValueError:
-        return None
-    return str(told["reason"]) if told.get("spec") == job["spec"] else None
+    told = system.read_record(failure_file(job["name"]))
+    return str(told.get("reason")) if told.get("spec") == job["spec"] else None
 
 
 def plan(

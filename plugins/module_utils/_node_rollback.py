@@ -22,6 +22,8 @@ Image = Callable[[str], Any]
 
 SCHEMA = 1
 RUNNING, PREVIOUS = "running", "previous"
+_VERSIONS = (RUNNING, PREVIOUS)
+_PARTS = (("wanted", str), ("service", dict), ("image", dict))
 _MAKING = ("create", "replace", "finish")
 
 
@@ -33,11 +35,15 @@ def wanted(service: Json) -> str:
 
 
 def read(system: System, name: str) -> Json:
-    try:
-        found = json.loads(system.read(_path(name)) or "{}")
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) and found.get("schema") == SCHEMA else {}
+    found = system.read_record(_path(name))
+    return found if found.get("schema") == SCHEMA and all(_is_whole(found.get(key)) for key in _VERSIONS) else {}
+
+
+def _is_whole(version: Any) -> bool:
+    """Whether a version can be used, or there is none; what was damaged is not guessed at."""
+    if version is None:
+        return True
+    return isinstance(version, dict) and all(isinstance(version.get(key), kind) for key, kind in _PARTS)
 
 
 def note(system: System, service: Json, asked: str, image: Json | None, actions: Iterable[Json]) -> None:

@@ -9,6 +9,7 @@ Logic takes a ``System``; tests give it one with a temporary root and a fake run
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import select
@@ -16,7 +17,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from typing import Callable, Dict, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence
 
 
 class Result(NamedTuple):
@@ -144,6 +145,14 @@ class System:
                 return handle.read()
         except OSError:
             return None
+
+    def read_record(self, path: str) -> dict[str, Any]:
+        """What a JSON file of ours says; nothing where there is none, or where its content was damaged."""
+        try:
+            found = json.loads(self.read(path) or "{}")
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def exists(self, path: str) -> bool:
         return os.path.exists(self.path(path))

@@ -574,3 +574,14 @@ def test_every_action_can_be_shown_as_a_difference(node):
     assert {"neutralise", "restart_engine", "block_metadata", "unblock_metadata"} <= set(names(actions))
     for step in actions:
         assert all(side is None or isinstance(side, (str, dict)) for side in (step["before"], step["after"])), step
+
+
+@pytest.mark.parametrize("change", [{"LoadState": "masked"}, {"UnitFileState": "masked-runtime"}])
+def test_an_engine_that_is_masked_is_told_before_anything_is_started(converged, change):
+    converged.docker.update(ActiveState="inactive", **change)
+    actions, [found] = converged.plan(want())
+    assert "enable_service" not in names(actions)
+    assert (found["check"], found["key"]) == ("engine-start-failed", "docker.service")
+    assert "systemctl unmask docker.service" in found["remedy"]
+    # Who takes everything down does not need it.
+    assert converged.plan(_host.removed(want()))[1] == []
