@@ -15,6 +15,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils import (
     _host,
     _host_engine,
     _node_checks,
+    _node_files,
     _node_npus,
     _node_rollback,
     _node_secrets,
@@ -138,6 +139,7 @@ class Node:
                 # Where they are carried out, what stands against one job stops no other.
                 findings = findings + jobs.findings
             lines += jobs.lines()
+        findings = findings + _node_files.findings(self.system, actions)
         return NodePlan(actions, findings, lines, placed, work, node, jobs, about_images.lines, self.bake_lines())
 
     def read_secret(self, identity: str) -> str:
