@@ -9,8 +9,7 @@ import json
 import os
 import shutil
 import time
-import urllib.request
-from typing import Any, Callable, Dict, NamedTuple
+from typing import Any, Callable, Dict, Iterable, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from ansible_collections.ascend.fleet.plugins.module_utils import (
@@ -59,15 +58,19 @@ class Want(NamedTuple):
 def looked(want: Want) -> Want:
     """What is wanted, with the state of the node's own files: their sizes and times, where no digest names them."""
     named = (*want.files, *([want.archive] if want.archive else []))
-    own = [one for one in named if one.url.startswith("file:") and not one.sha256]
+    own = [one for one in _own(named) if not one.sha256]
     own += _weights_sources.files_below(want.directory) if want.directory else []
     try:
-        stats = [os.stat(urllib.request.url2pathname(urlsplit(one.url).path)) for one in own]
+        stats = [os.stat(_transfer.local(one)) for one in own]
     except OSError:
         # A source that is gone says nothing about what came from it.
         return want
     rows = [[one.path, stat.st_size, stat.st_mtime_ns] for one, stat in zip(own, stats)]
     return want._replace(state=digest(rows) if rows else None)
+
+
+def _own(items: Iterable[Item]) -> list[Item]:
+    return [one for one in items if one.url.startswith("file:")]
 
 
 def asked(want: Want) -> Json:
@@ -189,19 +192,24 @@ def _stage(want: Want, folder: str, lease: Lease, progress: Progress) -> None:
 
 def _from_files(want: Want, staging: Staging, lease: Lease, tell: _Teller) -> list[str]:
     items = list(want.files)
+    _check_links(items)
     if want.directory:
         if not os.path.isdir(want.directory):
             message = f"The directory {want.directory} is not on the node."
             raise FleetError("dataset-source", message, key="directory", value=want.directory)
         named = {item.path for item in items}
         below = [item for item in _weights_sources.files_below(want.directory) if item.path not in named]
-        _transfer.check_links(want.directory, [item.path for item in below])
+        _check_links(below)
         items += below
         _linked(staging, below, want.directory)
     transfer = Transfer(staging, Client(want.access), want.limits, tell.count, cancelled=lease.lost)
     tell.total = staging.missing_bytes(items)
     transfer.run(items)
     return [item.path for item in items]
+
+
+def _check_links(items: Iterable[Item]) -> None:
+    _transfer.check_links(_transfer.local(one) for one in _own(items) if os.path.exists(_transfer.local(one)))
 
 
 def _linked(staging: Staging, items: list[Item], folder: str) -> None:
@@ -219,6 +227,7 @@ def _from_archive(want: Want, staging: Staging, lease: Lease, tell: _Teller) -> 
     archive = want.archive
     if archive is None:
         return []
+    _check_links([archive])
     inner = Staging(os.path.join(staging.folder, ARCHIVE_FOLDER))
     transfer = Transfer(inner, Client(want.access), want.limits, tell.count, cancelled=lease.lost)
     tell.total = inner.missing_bytes([archive])

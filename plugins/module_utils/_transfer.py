@@ -10,10 +10,13 @@ gives the finished tree its name. For weights, data sets and packages alike. Pri
 from __future__ import annotations
 
 import errno
+import functools
 import hashlib
 import json
 import os
+import pwd
 import random
+import re
 import shutil
 import ssl
 import stat
@@ -399,6 +402,15 @@ def agrees(item: Item, done: Done, folder: str) -> bool:
     return bool(blob.hexdigest() == item.git_sha1)
 
 
+def local(item: Item) -> str:
+    """The path of an item that is a file of the node."""
+    return _path_of(item.url)
+
+
+def _path_of(url: str) -> str:
+    return urllib.request.url2pathname(urlsplit(url).path)
+
+
 def time_of(path: str) -> str | None:
     """The state of an item that is a file of the node."""
     try:
@@ -424,19 +436,49 @@ def check_paths(paths: Iterable[str]) -> None:
             )
 
 
-def check_links(folder: str, paths: Iterable[str]) -> None:
-    """Refuse links by which a user would have root publish a file that this user may not read."""
+def check_links(paths: Iterable[str]) -> None:
+    """Refuse links by which a user would have root publish what this user may not read."""
+    around = functools.lru_cache(maxsize=None)(_linkers)
     for path in paths:
-        full = os.path.join(folder, path)
-        link, file = os.lstat(full), os.stat(full)
-        others_may_read = link.st_uid in (0, file.st_uid) or file.st_mode & stat.S_IROTH
-        if stat.S_ISLNK(link.st_mode) and not others_may_read:
-            raise FleetError(
-                "transfer-content",
-                f"{full} is a link of user {link.st_uid} to a file of user {file.st_uid} that not everybody may read.",
-                "Put the file itself there, or let its owner make the link.",
-                value=full,
-            )
+        users = _linkers(path) if os.path.islink(path) else around(os.path.dirname(path))
+        for user in users:
+            if _is_kept_from(user, os.path.realpath(path)):
+                raise FleetError(
+                    "transfer-content",
+                    f"{path} is there by a link of user {user}, who may not read {os.path.realpath(path)}.",
+                    "Put the file itself there, or let its owner make the link.",
+                    value=path,
+                )
+
+
+def _linkers(path: str) -> set[int]:
+    """Whose links lead to a file; those of root stand for themselves."""
+    found, place, ahead = set(), "/", path.split("/")
+    while ahead:
+        step = os.path.normpath(os.path.join(place, ahead.pop(0)))
+        if os.path.islink(step):
+            found.add(os.lstat(step).st_uid)
+            ahead = os.readlink(step).split("/") + ahead
+            # What follows an absolute link begins at the root.
+            place = "/" if not ahead[0] else place
+        else:
+            place = step
+    return found - {0}
+
+
+def _is_kept_from(user: int, path: str) -> bool:
+    try:
+        name = pwd.getpwuid(user)
+        groups = set(os.getgrouplist(name.pw_name, name.pw_gid))
+    except KeyError:
+        groups = set()
+
+    def may(place: str, right: int) -> bool:
+        found = os.stat(place)
+        return found.st_uid == user or bool(found.st_mode >> (3 if found.st_gid in groups else 0) & right)
+
+    parents = [path[: at.start()] or "/" for at in re.finditer("/", path)]
+    return not (may(path, stat.S_IROTH) and all(may(parent, stat.S_IXOTH) for parent in parents))
 
 
 def check_space(folder: str, wanted: int) -> None:
@@ -567,7 +609,7 @@ class _LocalFile:
     """A file of the node, read as if a server had sent it."""
 
     def __init__(self, url: str, offset: int) -> None:
-        self._stream = open(urllib.request.url2pathname(urlsplit(url).path), "rb", buffering=0)  # noqa: SIM115 - __exit__
+        self._stream = open(_path_of(url), "rb", buffering=0)  # noqa: SIM115 - __exit__
         self._stream.seek(offset)
         self.status = 206 if offset else 200
         self.headers: dict[str, str] = {}

@@ -272,7 +272,7 @@ def _node(wanted: Place, client: Client) -> Listing:
             value=wanted.where,
         )
     items = files_below(wanted.where)
-    _transfer.check_links(wanted.where, [item.path for item in items])
+    _transfer.check_links(_transfer.local(item) for item in items)
     return Listing(None, items)
 
 

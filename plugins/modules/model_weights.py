@@ -36,7 +36,7 @@ options:
       - A manifest is the output of C(sha256sum), or JSON with a list C(files) of C(path), C(size) and C(sha256);
         the files lie beside it.
       - A symbolic link in a directory of the node stands for the file that it leads to. The link of a user to a file
-        of somebody else that not everybody may read is refused.
+        that this user may not read is refused, also where the directory itself or a folder above it is that link.
     type: str
     required: true
   revision:

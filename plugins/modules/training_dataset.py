@@ -76,8 +76,8 @@ options:
   directory:
     description:
       - Directory on the node to take the files from. On the same file system they are linked, not copied.
-      - A symbolic link in it stands for the file that it leads to. The link of a user to a file of somebody else that
-        not everybody may read is refused.
+      - A symbolic link in it stands for the file that it leads to. The link of a user to a file that this user may not
+        read is refused, also where the directory itself or a folder above it is that link.
     type: path
   max_size:
     description:

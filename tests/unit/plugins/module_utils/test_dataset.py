@@ -16,6 +16,7 @@ import struct
 import subprocess
 import sys
 import tarfile
+import tempfile
 import threading
 import time
 import zipfile
@@ -278,25 +279,56 @@ def test_links_stand_for_the_files_that_they_lead_to(hub, tmp_path):
     assert _dataset.bring(SYSTEM, want, silent)["changed"] is False
 
 
+@pytest.fixture
+def common() -> Iterator[Path]:
+    """A folder that everybody can enter."""
+    with tempfile.TemporaryDirectory(prefix="ascend-fleet-") as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
+
+
+def _linked_file(folder: Path) -> dict[str, Any]:
+    (folder / "source").mkdir()
+    (folder / "source/a.txt").symlink_to(folder / "owned/a.txt")
+    return {"directory": str(folder / "source"), "link": folder / "source/a.txt"}
+
+
+def _linked_directory(folder: Path) -> dict[str, Any]:
+    (folder / "source").symlink_to(folder / "owned")
+    return {"directory": str(folder / "source"), "link": folder / "source"}
+
+
+def _linked_name(folder: Path) -> dict[str, Any]:
+    (folder / "a.txt").symlink_to("owned/a.txt")
+    return {"files": (_dataset.item("a.txt", str(folder / "a.txt"), None),), "link": folder / "a.txt"}
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives files to other users")
+@pytest.mark.parametrize("source", [_linked_file, _linked_directory, _linked_name])
 @pytest.mark.parametrize(
-    ("link_of", "file_of", "mode", "refused"),
-    [(1234, 0, 0o600, True), (1234, 0, 0o644, False), (1234, 1234, 0o600, False), (0, 1234, 0o600, False)],
+    ("link_of", "file_of", "modes", "refused"),
+    [
+        (1234, 0, (0o755, 0o600), True),
+        (1234, 0, (0o755, 0o644), False),
+        (1234, 0, (0o700, 0o644), True),
+        (1234, 1234, (0o755, 0o600), False),
+        (0, 1234, (0o700, 0o600), False),
+    ],
 )
-def test_a_link_to_what_its_user_may_not_read_is_refused(hub, tmp_path, link_of, file_of, mode, refused):
-    lay(tmp_path, {"secret": b"x"})
-    (tmp_path / "secret").chmod(mode)
-    os.chown(tmp_path / "secret", file_of, 0)
-    (tmp_path / "source").mkdir()
-    (tmp_path / "source/a.txt").symlink_to(tmp_path / "secret")
-    os.lchown(tmp_path / "source/a.txt", link_of, 0)
-    want = wanted(hub, tmp_path, files=(), directory=str(tmp_path / "source"), format="any")
+def test_a_link_to_what_its_user_may_not_read_is_refused(hub, common, source, link_of, file_of, modes, refused):
+    lay(common / "owned", {"a.txt": b"x"})
+    for path, mode in zip((common / "owned", common / "owned/a.txt"), modes, strict=True):
+        path.chmod(mode)
+        os.chown(path, file_of, 0)
+    given = source(common)
+    os.lchown(given.pop("link"), link_of, 0)
+    want = wanted(hub, common, **{"files": (), **given}, format="any")
     if refused:
-        with pytest.raises(FleetError, match="is a link of user 1234 to a file of user 0"):
+        with pytest.raises(FleetError, match=f"by a link of user 1234, who may not read {common}/owned/a.txt"):
             _dataset.bring(SYSTEM, want, silent)
     else:
         _dataset.bring(SYSTEM, want, silent)
-    assert (tmp_path / "data").exists() is not refused
+    assert (common / "data").exists() is not refused
 
 
 def test_a_directory_of_data_that_is_a_link_stays_one(hub, tmp_path):
