@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import time
 from typing import Any, Callable, Dict, Iterable, NamedTuple
 from urllib.parse import quote, urlsplit
@@ -104,10 +105,10 @@ def differs(system: System, want: Want) -> str | None:
     manifest = read(system, want.path)
     if manifest is None:
         return "it has no manifest"
-    held, wanted = manifest["asked"], asked(want)
-    if {**held, "state": None} != {**wanted, "state": None}:
+    if not _is_of(manifest, want):
         return "it was made from something else"
-    if want.state and held.get("state") != want.state:
+    states = manifest.get("states") or {}
+    if want.state and want.state not in (manifest["asked"].get("state"), states.get(socket.gethostname())):
         return "its source has changed"
     files = _weights_manifest.files_of(manifest)
     changed = _weights_manifest.changed(system, want.path, files)
@@ -115,6 +116,18 @@ def differs(system: System, want: Want) -> str | None:
         return changed
     spoilt = _hashing.spoilt(want.path, files)
     return f"the content of {spoilt[0].path} is not what was delivered" if spoilt else None
+
+
+def _is_of(manifest: Json, want: Want) -> bool:
+    return {**manifest["asked"], "state": None} == {**asked(want), "state": None}
+
+
+def _states(manifest: Json | None, want: Want) -> Json:
+    """By node. On storage that nodes share, the source of each may have a time of its own, and brings the same."""
+    node, known = socket.gethostname(), (manifest or {}).get("states") or {}
+    if not manifest or not _is_of(manifest, want) or known.get(node) not in (None, want.state):
+        known = {}
+    return {**known, node: want.state}
 
 
 def bring(system: System, want: Want, progress: Progress) -> Json:
@@ -136,7 +149,7 @@ def bring(system: System, want: Want, progress: Progress) -> Json:
         _transfer.put_back(folder, want.path)
         # Another node on the same storage may have brought it while this one waited.
         if differs(system, want) is not None:
-            _stage(want, folder, lease, progress)
+            _stage(want, folder, lease, progress, _states(read(system, want.path), want))
         else:
             shutil.rmtree(folder, ignore_errors=True)
     finally:
@@ -156,7 +169,7 @@ def _refuse_foreign(system: System, want: Want) -> None:
         )
 
 
-def _stage(want: Want, folder: str, lease: Lease, progress: Progress) -> None:
+def _stage(want: Want, folder: str, lease: Lease, progress: Progress, states: Json) -> None:
     staging = Staging(folder)
     tell = _Teller(lease, progress)
     brought = (_from_archive if want.archive else _from_files)(want, staging, lease, tell)
@@ -176,6 +189,7 @@ def _stage(want: Want, folder: str, lease: Lease, progress: Progress) -> None:
     manifest = {
         "schema": SCHEMA,
         "asked": asked(want),
+        "states": states,
         "holds": judged.told,
         "files": [one._asdict() for one in files],
     }

@@ -372,6 +372,27 @@ def test_new_data_of_the_node_are_published_once(hub, tmp_path, source):
     assert bring()["changed"] is False
 
 
+def test_nodes_with_sources_of_their_own_share_the_data(hub, tmp_path, monkeypatch):
+    """The same file at the same place, with another time on each node."""
+    source = tmp_path / "local/a.json"
+
+    def bring(node: str, content: bytes = RECORDS) -> bool:
+        monkeypatch.setattr(_dataset.socket, "gethostname", lambda: node)
+        lay(source.parent, {source.name: content})
+        os.utime(source, ns=(0, ord(node) + len(content)))
+        want = _dataset.looked(wanted(hub, tmp_path, files=(_dataset.item(source.name, str(source), None),)))
+        changed = _dataset.bring(SYSTEM, want, silent)["changed"]
+        source.unlink()
+        return changed
+
+    assert [bring(node) for node in "ababab"] == [True, True] + 4 * [False]
+    assert [bring(node, OTHER) for node in "abab"] == [True, True, False, False]
+    assert content(tmp_path / "data") == {"a.json": OTHER}
+    # One of them alone has something new.
+    assert [bring("a"), bring("a")] == [True, False]
+    assert content(tmp_path / "data") == {"a.json": RECORDS}
+
+
 def test_a_source_that_is_gone_leaves_its_data(hub, tmp_path):
     def bring() -> dict[str, Any]:
         want = wanted(hub, tmp_path, files=(), directory=str(tmp_path / "source"))
