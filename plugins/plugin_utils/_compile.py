@@ -316,7 +316,7 @@ class _Compiler:
             values["model"] = _models.placed(values["model"], settings["fleet_work_dir"])
             parts = entry.kind.compile(values, ready)
             if values["state"] != "absent":
-                self._complain(host, [*parts.flaws, *target_flaws(parts.container["mounts"])], entry.place)
+                self._complain(host, [*parts.flaws, *target_flaws(parts)], entry.place)
             yield Service(entry, values, parts)
 
     def _part(self, host: str, entry: Entry, values: Mapping[str, Any]) -> dict[str, int]:

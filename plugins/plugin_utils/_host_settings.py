@@ -12,13 +12,11 @@ from typing import Any, NamedTuple
 from ansible_collections.ascend.fleet.plugins.module_utils import _soc
 from ansible_collections.ascend.fleet.plugins.module_utils._document import STATE_DIR
 from ansible_collections.ascend.fleet.plugins.plugin_utils import _data, _options
+from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds._base import SYSTEM_PATHS, of_system
 from ansible_collections.ascend.fleet.plugins.plugin_utils._merge import VARIABLE
 from ansible_collections.ascend.fleet.plugins.plugin_utils._options import Flaw
 
 PREFIX = "fleet_"
-SYSTEM_PATHS = (
-    "/bin/", "/boot/", "/dev/", "/etc/", "/lib/", "/lib32/", "/lib64/", "/proc/", "/run/", "/sbin/", "/sys/", "/usr/",
-)  # fmt: skip
 NFS_SOURCE = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:/\[\]]+):/.*")
 PORT_OF = re.compile(r"^(?:https?://)?(?:[^/@]*@)?[^/@:]+:(\d+)(?:/|$)")
 HIGHEST_PORT = 65535
@@ -176,7 +174,7 @@ def _rules(settings: Mapping[str, Any]) -> Iterator[Flaw]:
 
 
 def _work_dir(path: str) -> Iterator[Flaw]:
-    if path == "/" or f"{path}/".startswith(SYSTEM_PATHS):
+    if of_system(path):
         yield Flaw("fleet_work_dir", path, "belongs to the system", "Name a folder of its own, such as /srv/ascend.")
 
 
@@ -211,7 +209,7 @@ def _mounts(mounts: Sequence[Mapping[str, Any]]) -> Iterator[Flaw]:
         where, path = f"fleet_mounts[{index}].path", mount["path"]
         if path in seen:
             yield Flaw(where, path, "is mounted twice", "Name each path once.")
-        elif path == "/" or f"{path}/".startswith(SYSTEM_PATHS):
+        elif of_system(path):
             yield Flaw(where, path, "belongs to the system", "Mount the storage elsewhere, such as /mnt/sfs_turbo.")
         if mount["type"] in OPTIONS and mount["source"] and not NFS_SOURCE.fullmatch(mount["source"]):
             remedy = "Write host:/folder, such as 192.0.2.20:/share."

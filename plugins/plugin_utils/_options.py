@@ -143,6 +143,10 @@ def _dict(option: Mapping[str, Any], value: Any, key: str) -> tuple[Any, list[Fl
         if parser and isinstance(value, str | int) and not isinstance(value, bool):
             parsed = parser(str(value))
             value = value if parsed is None else parsed
+        if parser and isinstance(value, str | int) and not isinstance(value, bool):
+            return option.get("default"), [
+                Flaw(key, value, f"is not {option['expects']}", "Correct it, or write key: value lines below it.")
+            ]
         if not isinstance(value, Mapping):
             form = " or text" if parser or "shorthand" in option else ""
             return option.get("default"), [

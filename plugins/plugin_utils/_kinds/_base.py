@@ -27,6 +27,11 @@ INPUT_TARGET = "/run/ascend-fleet"
 JOB_STOP_TIMEOUT = 10
 CAPTURED = re.compile(r"^[a-z][a-z0-9_]*$")
 VOLUME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+SYSTEM_PATHS = (
+    "/bin/", "/boot/", "/dev/", "/etc/", "/lib/", "/lib32/", "/lib64/", "/proc/", "/run/", "/sbin/", "/sys/", "/usr/",
+)  # fmt: skip
+# Keys that name a folder of the node which is made for the container's user.
+WRITTEN = ("work_dir", "output_dir", "input_dir", "user_dir")
 # What the runtime mounts itself in every container, and refuses or is hidden by.
 RUNTIME_TARGETS = ("/proc", "/sys", "/dev")
 # The engine takes no longer name, without tag and digest.
@@ -321,11 +326,19 @@ def word_flaws(key: str, words: Sequence[str]) -> Iterator[Flaw]:
             yield Flaw(f"{key}[{index}]", word, "is an option and its value in one word", remedy)
 
 
-def target_flaws(mounts: Sequence[Mapping[str, Any]]) -> Iterator[Flaw]:
-    """Of a whole container: a path that is mounted twice keeps the engine from making it."""
+def of_system(path: str) -> bool:
+    """Whether a folder of a node is not for services."""
+    return path == "/" or f"{path}/".startswith(SYSTEM_PATHS)
+
+
+def target_flaws(parts: Parts) -> Iterator[Flaw]:
+    """Of a whole container, with what its kind adds: what would keep the engine from making it."""
     seen: dict[str, str] = {}
-    for mount in mounts:
+    secrets = {secret["id"]: secret for secret in parts.container["secret_files"]}
+    for mount in (*parts.container["mounts"], *secrets.values()):
         target, source = mount["target"], str(mount["source"])
+        if parts.outputs and target == parts.outputs.target:
+            yield from _target("output_target", target)
         if target in seen:
             message = f"is mounted twice in the container, from {seen[target]} and from {source}"
             yield Flaw("mounts", target, message, "Give each key that names a folder a folder of its own.")
@@ -350,6 +363,10 @@ def _mount_flaws(entry: Entry) -> Iterator[Flaw]:
     for key, path in (("model.path", (entry["model"] or {}).get("path")), ("work_dir", entry["work_dir"])):
         if path and hides(path, FORBIDDEN_TARGET):
             yield Flaw(key, path, HIDES_IMAGE, "Use another folder.")
+    for key in WRITTEN:
+        path = entry.get(key)
+        if path and of_system(path) and not (key == "work_dir" and path == "/"):
+            yield Flaw(key, path, "belongs to the system of the node", "Use another folder.")
     targets = {
         path: key
         for key, path in (("model", (entry["model"] or {}).get("path")), ("work_dir", entry["work_dir"]))
@@ -364,14 +381,18 @@ def _mount_flaws(entry: Entry) -> Iterator[Flaw]:
         targets.setdefault(target, key)
 
 
+def _target(key: str, target: str) -> Iterator[Flaw]:
+    if target == "/":
+        yield Flaw(key, target, "would hide the whole image", "Name a folder below /.")
+    elif target in RUNTIME_TARGETS or target.startswith("/proc/"):
+        yield Flaw(key, target, "belongs to the container's runtime", "Mount it elsewhere.")
+    elif hides(target, FORBIDDEN_TARGET):
+        yield Flaw(key, target, HIDES_IMAGE, "Mount it elsewhere.")
+
+
 def _one_mount(key: str, mount: Mapping[str, Any]) -> Iterator[Flaw]:
     kind, source, target = mount["type"], mount["source"], mount["target"]
-    if target == "/":
-        yield Flaw(f"{key}.target", target, "would hide the whole image", "Name a folder below /.")
-    elif target in RUNTIME_TARGETS or target.startswith("/proc/"):
-        yield Flaw(f"{key}.target", target, "belongs to the container's runtime", "Mount it elsewhere.")
-    elif hides(target, FORBIDDEN_TARGET):
-        yield Flaw(f"{key}.target", target, HIDES_IMAGE, "Mount it elsewhere.")
+    yield from _target(f"{key}.target", target)
     if kind == "bind" and not str(source or "").startswith("/"):
         yield Flaw(
             f"{key}.source", source, "is not an absolute path", "Write the whole path on the node, beginning with /."

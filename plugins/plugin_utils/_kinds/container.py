@@ -5,17 +5,24 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterator
 from typing import Any
 
 from ansible_collections.ascend.fleet.plugins.module_utils._document import LABEL
 from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds import _base
-from ansible_collections.ascend.fleet.plugins.plugin_utils._options import Flaw
+from ansible_collections.ascend.fleet.plugins.plugin_utils._options import Flaw, suggestion
 
 PASSED_ON = (
     "command", "entrypoint", "working_dir", "hostname", "network", "labels", "init", "restart", "stop_timeout",
     "ulimits", "cap_add", "cap_drop", "security_opt", "ipc", "pids_limit", "extra_hosts", "log",
+)  # fmt: skip
+HOST_GATEWAY = "host-gateway"
+# Names the engine knows.
+ULIMITS = (
+    "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio",
+    "rttime", "sigpending", "stack",
 )  # fmt: skip
 SECRET_NAME = re.compile(r"(TOKEN|PASSWORD|PASSWD|SECRET|API_?KEY|PRIVATE_KEY)$", re.IGNORECASE)
 
@@ -102,13 +109,32 @@ def _flaws(entry: _base.Entry) -> Iterator[Flaw]:
     for name, value in entry["labels"].items():
         if name.startswith(LABEL):
             yield Flaw(f"labels.{name}", value, "lies in the collection's own name space", "Choose another name.")
+    for index, line in enumerate(entry["extra_hosts"]):
+        address = line.partition(":")[2]
+        if address != HOST_GATEWAY and not _is_address(address):
+            remedy = f"Write name:address, with {HOST_GATEWAY} for the node itself."
+            yield Flaw(f"extra_hosts[{index}]", line, "has no IP address", remedy)
+    yield from ulimit_flaws(entry)
+    yield from secret_flaws(entry)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+def ulimit_flaws(entry: _base.Entry) -> Iterator[Flaw]:
     for name, limit in entry["ulimits"].items():
-        if isinstance(limit, bool) or not re.match(r"^(-1|\d+)(:(-1|\d+))?$", str(limit)):
+        if name not in ULIMITS:
+            yield Flaw(f"ulimits.{name}", limit, "is no limit that there is", suggestion(name, ULIMITS))
+        elif isinstance(limit, bool) or not re.match(r"^(-1|\d+)(:(-1|\d+))?$", str(limit)):
             yield Flaw(f"ulimits.{name}", limit, "is no limit", "Write a number, -1 for none, or soft:hard.")
-    yield from _secret_flaws(entry)
 
 
-def _secret_flaws(entry: _base.Entry) -> Iterator[Flaw]:
+def secret_flaws(entry: _base.Entry) -> Iterator[Flaw]:
     names: set[str] = set()
     for index, secret in enumerate(entry["secrets"]):
         if secret["name"] in names:

@@ -6,7 +6,11 @@
 from __future__ import annotations
 
 from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds import _base
-from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds.container import secret_notes
+from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds.container import (
+    secret_flaws,
+    secret_notes,
+    ulimit_flaws,
+)
 
 PASSED_ON = ("command", "entrypoint", "working_dir", "network", "ulimits", "cap_add", "ipc")
 ANYTHING = [{"path": "*", "type": "any", "least": 1}]
@@ -23,6 +27,7 @@ def compile_entry(entry: _base.Entry, settings: _base.Settings) -> _base.Parts:
         probe={},
         profile=entry["image_profile"],
         outputs=_base.Outputs(entry["output_target"], entry["outputs"] or ANYTHING),
+        flaws=[*ulimit_flaws(entry), *secret_flaws(entry)],
         notes=secret_notes(entry),
     )
     if entry["model"]:

@@ -130,7 +130,11 @@ WEB_CASES: list[tuple[str, dict[str, Any], tuple[str, str, str, str]]] = [
         {"model": "/m", "mounts": ["/b:/m"]},
         ("mounts[0].target", "/m", "is the target of model already", "once"),
     ),
-    ("mount-text", {"mounts": ["/data"]}, ("mounts[0]", "/data", "is not a mapping or text", "key: value")),
+    (
+        "mount-text",
+        {"mounts": ["/data"]},
+        ("mounts[0]", "/data", "is not source:target or source:target:ro", "key: value"),
+    ),
     ("mount-root", {"mounts": ["/data:/"]}, ("mounts[0].target", "/", "would hide the whole image", "below /")),
     ("mounts-text", {"mounts": "/a:/b"}, ("mounts", "/a:/b", "is not a list", "a dash")),
     (
@@ -200,12 +204,34 @@ WEB_CASES: list[tuple[str, dict[str, Any], tuple[str, str, str, str]]] = [
         ("container_port", "81", "differs from port", "Leave container_port out"),
     ),
     ("ports-host", {"network": "host", "ports": ["81:80"]}, ("ports", "1", "cannot be published", "network bridge")),
-    ("ports-form", {"ports": ["a:b"]}, ("ports[0]", "a:b", "is not a mapping or text", "key: value")),
+    ("ports-form", {"ports": ["a:b"]}, ("ports[0]", "a:b", "is not a port, host:container or", "key: value")),
     ("ports-own", {"ports": [8080]}, ("port", "8080", "is published by web too", "another port")),
     (
         "label-own",
         {"labels": {"io.ascend.fleet.kind": "x"}},
         ("labels.io.ascend.fleet.kind", "x", "name space", "other"),
+    ),
+    (
+        "ulimit-name",
+        {"ulimits": {"memlok": -1}},
+        ("ulimits.memlok", "-1", "is no limit that there is", "mean memlock?"),
+    ),
+    ("ipc", {"ipc": "hostt"}, ("ipc", "hostt", "is not none, private, shareable, host or", "Correct")),
+    (
+        "extra-host-address",
+        {"extra_hosts": ["db:10.0.0.300"]},
+        ("extra_hosts[0]", "db:10.0.0.300", "has no IP address", "host-gateway"),
+    ),
+    ("work-dir-system", {"work_dir": "/etc/x"}, ("work_dir", "/etc/x", "belongs to the system of the node", "another")),
+    (
+        "secrets-at-one-path",
+        {
+            "secrets": [
+                {"name": "a", "file": "good.key", "target": "/x"},
+                {"name": "b", "file": "good.key", "target": "/x"},
+            ]
+        },
+        ("mounts", "/x", "is mounted twice in the container", "a folder of its own"),
     ),
     ("ulimit", {"ulimits": {"memlock": "all"}}, ("ulimits.memlock", "all", "is no limit", "-1 for none")),
     ("restart-bool", {"restart": "sometimes"}, ("restart", "sometimes", "is not among", "always, no")),
@@ -528,7 +554,7 @@ CASES = (
 
 @pytest.fixture
 def files(tmp_path: Path) -> None:
-    for name, text, mode in (("open.key", "s3cret", 0o644), ("empty.key", "", 0o600)):
+    for name, text, mode in (("open.key", "s3cret", 0o644), ("empty.key", "", 0o600), ("good.key", "s3cret", 0o600)):
         (tmp_path / name).write_text(text, encoding="utf-8")
         (tmp_path / name).chmod(mode)
 
