@@ -165,7 +165,8 @@ class Follower:
         if waited < self._wish.lost_timeout:
             return False
         self._result.message = (
-            f"the job is still {phase}: Volcano has not resumed it in {_volcano_progress.duration(waited)}."
+            f"the job is still {phase}: Volcano has not resumed it in {_volcano_progress.duration(waited)}; "
+            "look at the log of Volcano's controllers, or raise volcano_job_lost_timeout, and run again."
         )
         return True
 
