@@ -472,6 +472,16 @@ SETTING_CASES: list[tuple[str, dict[str, Any], tuple[str, str, str, str]]] = [
         ("fleet_proxy.https", "http://proxy:99999/", "has the port 99999", "from 1 to 65535"),
     ),
     (
+        "index-without-scheme",
+        {"fleet_services_b": [{**DRAW, "pip": {"index_url": "pypi.example/simple"}}]},
+        ("pip.index_url", "pypi.example/simple", "is not the address of an index", "Correct"),
+    ),
+    (
+        "git-blank",
+        {"fleet_services_b": [{**DRAW, "source": "-c x"}]},
+        ("source", "-c x", "is not the address of a repository", "Correct"),
+    ),
+    (
         "folder-twice",
         {"fleet_services_b": [{**DRAW, "input_dir": "/mnt/a", "output_dir": "/mnt/a"}]},
         ("mounts", "/mnt/a", "is mounted twice in the container", "a folder of its own"),
