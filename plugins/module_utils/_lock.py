@@ -20,6 +20,8 @@ from ansible_collections.ascend.fleet.plugins.module_utils._findings import Flee
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
 PATIENCE = 0.3
+# What the correction of a clock that runs may come to.
+CLOCK_SLACK = 60.0
 
 
 class Lock:
@@ -133,8 +135,12 @@ def holder_of(system: System, run_id: str, now: float | None = None) -> dict[str
     lease = read_lease(system)
     if lease is None or lease["run_id"] == run_id:
         return None
-    expires = lease.get("expires")
-    if not isinstance(expires, (int, float)) or expires <= (time.time() if now is None else now):
+    now = time.time() if now is None else now
+    expires, seconds = lease.get("expires"), lease.get("seconds")
+    if not isinstance(expires, (int, float)) or expires <= now:
+        return None
+    if isinstance(seconds, (int, float)) and expires > now + seconds + CLOCK_SLACK:
+        # The clock was set back since. A run that is alive renews its lease by the clock of now.
         return None
     return lease
 
@@ -152,7 +158,7 @@ def claim(system: System, run_id: str, owner: str, seconds: float, take_over: st
             key="lease",
             value={"run_id": holder["run_id"], "owner": holder.get("owner")},
         )
-    lease = {"run_id": run_id, "owner": owner, "expires": time.time() + seconds}
+    lease = {"run_id": run_id, "owner": owner, "seconds": seconds, "expires": time.time() + seconds}
     system.write(LEASE_FILE, json.dumps(lease, sort_keys=True), mode=0o600)
 
 

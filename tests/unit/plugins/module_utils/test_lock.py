@@ -100,8 +100,15 @@ def test_a_lease_is_taken_only_when_free_expired_or_own(system, monkeypatch, lea
             _lock.claim(system, "mine", "bob@ctl:2", 60)
         return
     _lock.claim(system, "mine", "bob@ctl:2", 60)
-    assert _lock.read_lease(system) == {"run_id": "mine", "owner": "bob@ctl:2", "expires": 160.0}
+    assert _lock.read_lease(system) == {"run_id": "mine", "owner": "bob@ctl:2", "seconds": 60, "expires": 160.0}
     assert stat.S_IMODE(os.stat(system.path(LEASE_FILE)).st_mode) == 0o600
+
+
+@pytest.mark.parametrize(("back", "taken"), [(0, False), (50, False), (86400, True)])
+def test_a_lease_of_a_clock_that_was_set_back_blocks_nobody_for_longer_than_its_time(system, monkeypatch, back, taken):
+    monkeypatch.setattr(_lock.time, "time", lambda: 1e6)
+    _lock.claim(system, "other", "ann@ctl:1", 600)
+    assert (_lock.holder_of(system, "mine", 1e6 - back) is None) is taken
 
 
 def test_a_dead_holder_is_replaced_by_name_only(system, monkeypatch):
