@@ -28,6 +28,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils._container_engine imp
 from ansible_collections.ascend.fleet.plugins.module_utils._container_facts import Neighbour, NodeFacts
 from ansible_collections.ascend.fleet.plugins.module_utils._container_plan import plan_container
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import EngineReader, EngineUnavailable
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import WARNING
 from ansible_collections.ascend.fleet.plugins.module_utils._node_image_scope import NOTHING, ImageScope
 from ansible_collections.ascend.fleet.plugins.module_utils._node_services import Placed, Work
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
@@ -102,7 +103,7 @@ class Node:
             images = pool.submit(self.images.look, unavailable is None) if "images" in self.scope else None
             actions, findings, host = of_host.result()
             npu = npus.result()
-            findings = findings + self.staying + reach.result() + _node_npus.findings(npu, self.document)
+            findings = findings + self.staying + reach.result() + self._against_npus(npu)
         node = {"npu": _node_npus.summary(npu), "engine": _engine(host)}
         coming = ENGINE_MISSING if unavailable and _brings_engine(actions) else None
         unseen = ENGINE_STOPPED if coming and (host.get("engine") or {}).get("installed") else None
@@ -141,6 +142,11 @@ class Node:
             lines += jobs.lines()
         findings = findings + _node_files.findings(self.system, actions)
         return NodePlan(actions, findings, lines, placed, work, node, jobs, about_images.lines, self.bake_lines())
+
+    def _against_npus(self, npu: Json | None) -> list[Json]:
+        found = _node_npus.findings(npu, self.document)
+        # Whoever removes needs no card, and broken cards may be the very reason to remove what holds them.
+        return [dict(item, severity=WARNING) for item in found] if self.removing else found
 
     def read_secret(self, identity: str) -> str:
         return _node_secrets.content(self.system, identity, self.secrets)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _node
-from ansible_collections.ascend.fleet.plugins.module_utils._findings import action
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import action, finding
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 from tests.unit.plugins.module_utils.node_documents import document, service
 
@@ -55,6 +55,14 @@ def test_the_host_is_told_that_the_document_is_a_part(tmp_path, monkeypatch, pru
     for scope in ("host", "mounts"):
         node(tmp_path, action, scope, prune=prune).plan()
     assert told == [partial, partial]
+
+
+@pytest.mark.parametrize(("action", "severity"), [("observe", "error"), ("apply", "error"), ("remove", "warning")])
+def test_cards_that_cannot_be_read_keep_nobody_from_removing(tmp_path, monkeypatch, action, severity):
+    broken = finding("npu-driver-reboot", "The driver does not answer.")
+    monkeypatch.setattr(_node._node_npus, "findings", lambda *_arguments: [broken])
+    found = [item for item in node(tmp_path, action, "services").plan().findings if item["check"] == broken["check"]]
+    assert [item["severity"] for item in found] == [severity]
 
 
 @pytest.mark.parametrize(("installed", "state"), [(True, "unknown"), (False, "absent")])
