@@ -116,8 +116,8 @@ REFUSED = _volcano_api.RefusedError("https://c refuses the credentials (401)")
             ["Aborted"],
             {"goal": "resumed", "lost_timeout": 60},
             (
-                "the job is still Aborted: Volcano has not resumed it in 1 min; look at the log of Volcano's controllers, "
-                "or raise volcano_job_lost_timeout, and run again."
+                "the job is still Aborted: Volcano has not resumed it in 1 min; look at the log of Volcano's "
+                "controllers, or raise volcano_job_lost_timeout, and run again."
             ),
         ),
         (["Restarting", "Pending", "Running", "Completed"], {}, ""),
