@@ -25,6 +25,10 @@ from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
 # Actions after which an engine is there that was not before.
 ENGINE_COMES = frozenset(["enable_service", "install_packages"])
+# Actions after which the engine has made its firewall rules anew.
+ENGINE_STARTS = ENGINE_COMES | {"restart_engine"}
+# Actions on a container with which one is started.
+STARTING = frozenset(["create", "replace", "finish", "recover", "start", "restart"])
 FIREWALL_COMES = "the engine's packages bring the firewall program"
 
 
@@ -184,6 +188,31 @@ def _plan_order(
 def host_network_findings(observed: dict[str, Any], services: list[str]) -> list[dict[str, Any]]:
     """``services``: containers that want the host's network; findings where the block cannot hold for them."""
     return _metadata_block.host_network_findings(observed["metadata_block"], services, observed["under_slice"])
+
+
+def firewall_findings(
+    observed: dict[str, Any], actions: list[dict[str, Any]], bridged: set[str]
+) -> list[dict[str, Any]]:
+    """A finding where containers behind a bridge are to start and the engine's own chains have been flushed.
+
+    The old container could not start again either, so nothing may be stopped before.
+    """
+    starting = [step["target"] for step in actions if step["scope"] == "services" and step["action"] in STARTING]
+    again = any(step["scope"] == "host" and step["action"] in ENGINE_STARTS for step in actions)
+    if again or not bridged.intersection(starting) or not observed:
+        return []
+    engine, block = observed["engine"], observed["metadata_block"]
+    if not engine["answers"] or engine["iptables_off"] or not _metadata_block.chains_lost(block):
+        return []
+    message = (
+        "The firewall rules of the engine are gone (there is no chain DOCKER): something has flushed them since the "
+        f"engine was started, and it cannot start {', '.join(sorted(bridged.intersection(starting)))}."
+    )
+    remedy = (
+        f"Run systemctl restart {_units.DOCKER} on the node, which interrupts its containers, and find out what "
+        "flushes the rules."
+    )
+    return [finding("engine-refused", message, remedy, key="iptables")]
 
 
 def cgroup_parent(observed: dict[str, Any]) -> str | None:

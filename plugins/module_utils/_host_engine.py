@@ -133,6 +133,8 @@ def merged_config(
     system: System, want: dict[str, Any], flags: dict[str, list[str]]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     path = _daemon_json.config_path(flags)
+    if system.isdir(path):
+        raise FleetError("engine-config-invalid", f"{path} is a directory.", "Put a file in its place.", key=path)
     current = _daemon_json.parse(system.read(path), path)
     wanted = (want.get("daemon") or {}) if want.get("manage", True) else {}
     if not wanted:

@@ -26,6 +26,7 @@ RECORD = "/run/ascend-fleet/metadata-block"
 CGROUPS = "/sys/fs/cgroup"
 # The class that marks processes under the slice where cgroup v1 rules; any number nobody else uses.
 CLASS_ID = 0xAF1EE7
+ENGINE_CHAIN = "-N DOCKER"
 VARIANTS = ("iptables", "iptables-nft", "iptables-legacy")
 
 PATH = "path"
@@ -99,13 +100,20 @@ def _iptables_rules(system: System, engine_runs: bool) -> tuple[str | None, list
         if result.rc != 0:
             continue
         rules = result.out.splitlines()
-        if "-N DOCKER" in rules:
+        if ENGINE_CHAIN in rules:
             return program, rules
         if first[0] is None:
             first = (program, rules)
         if not engine_runs:
             break
     return first
+
+
+def chains_lost(observed: dict[str, Any]) -> bool:
+    """Whether the rules could be read and no variant has the chain that the engine makes when it starts."""
+    if not observed["managed"] or observed["backend"] == "nftables":
+        return False
+    return observed["program"] is not None and ENGINE_CHAIN not in observed["rules"]
 
 
 def _nft_rules(system: System) -> str | None:

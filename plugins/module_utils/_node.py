@@ -140,6 +140,8 @@ class Node:
                 # Where they are carried out, what stands against one job stops no other.
                 findings = findings + jobs.findings
             lines += jobs.lines()
+        bridged = {one["name"] for one in self.document["services"] if one["container"]["network"] != "host"}
+        findings = findings + _host.firewall_findings(host, actions, bridged)
         findings = findings + _node_files.findings(self.system, actions)
         return NodePlan(actions, findings, lines, placed, work, node, jobs, about_images.lines, self.bake_lines())
 

@@ -585,3 +585,34 @@ def test_an_engine_that_is_masked_is_told_before_anything_is_started(converged, 
     assert "systemctl unmask docker.service" in found["remedy"]
     # Who takes everything down does not need it.
     assert converged.plan(_host.removed(want()))[1] == []
+
+
+def test_a_directory_in_the_place_of_the_configuration_is_told(converged):
+    os.unlink(converged.root / DAEMON.lstrip("/"))
+    (converged.root / DAEMON.lstrip("/")).mkdir()
+    actions, [found] = converged.plan(want())
+    assert (actions, found["check"], found["message"]) == ([], "engine-config-invalid", f"{DAEMON} is a directory.")
+
+
+FLUSHED = [
+    ("flushed", {}, ("services", "create", "web"), True),
+    ("nothing starts", {}, ("services", "remove", "web"), False),
+    ("on the host's network", {}, ("services", "create", "other"), False),
+    ("the engine is restarted before", {}, ("host", "restart_engine", "docker.service"), False),
+    ("the engine makes no rules", {"iptables": False}, ("services", "replace", "web"), False),
+]
+
+
+@pytest.mark.parametrize(("what", "daemon", "step", "told"), FLUSHED, ids=[entry[0] for entry in FLUSHED])
+def test_flushed_rules_of_the_engine_are_told_before_a_container_is_stopped(converged, what, daemon, step, told):
+    def findings():
+        observed = _host.observe(converged.system, want(), converged.engine)
+        steps = [{"scope": "services", "action": "recover", "target": "web"}] if step[0] == "host" else []
+        steps.append(dict(zip(("scope", "action", "target"), step)))
+        return [item["check"] for item in _host.firewall_findings(observed, steps, {"web"})]
+
+    if daemon:
+        converged.put(DAEMON, json.dumps(daemon))
+    assert findings() == []
+    converged.rules = [rule for rule in converged.rules if "DOCKER" not in rule]
+    assert findings() == (["engine-refused"] if told else [])
