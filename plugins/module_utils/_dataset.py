@@ -136,6 +136,7 @@ def bring(system: System, want: Want, progress: Progress) -> Json:
     if reason is None:
         return result(system, want, None)
     _refuse_foreign(system, want)
+    _transfer.check_target(want.path)
     os.makedirs(os.path.dirname(os.path.realpath(want.path)), exist_ok=True)
     folder = staging_of(want.path)
     lease = Lease(folder)

@@ -451,6 +451,22 @@ def check_links(paths: Iterable[str]) -> None:
                 )
 
 
+def check_target(path: str) -> None:
+    """Refuse links by which a user would have root replace, or fill, a directory of somebody else."""
+    real = place = os.path.realpath(path)
+    while not os.path.lexists(place):
+        place = os.path.dirname(place)
+    owner = os.stat(place).st_uid
+    for user in _linkers(path) - {owner}:
+        raise FleetError(
+            "transfer-content",
+            f"{path} leads by a link of user {user} to {real}, which belongs to user {owner}.",
+            "Name the directory itself, or let root make the link.",
+            key="path",
+            value=path,
+        )
+
+
 def _linkers(path: str) -> set[int]:
     """Whose links lead to a file; those of root stand for themselves."""
     found, place, ahead = set(), "/", path.split("/")
@@ -531,6 +547,7 @@ def publish(staging: Staging, target: str) -> None:
 
     Whoever looks sees the old directory or the new one.
     """
+    check_target(target)
     target = os.path.realpath(target)
     _sync(staging.tree)
     if not os.path.lexists(target):
@@ -546,6 +563,7 @@ def publish(staging: Staging, target: str) -> None:
 
 def put_back(folder: str, target: str) -> None:
     """A run killed between the two renames leaves the old directory aside: it comes back."""
+    check_target(target)
     previous, target = os.path.join(folder, "previous"), os.path.realpath(target)
     if os.path.isdir(previous) and not os.path.lexists(target):
         os.rename(previous, target)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import random
@@ -362,3 +363,23 @@ def test_a_disk_that_fills_up_on_the_way_is_named_and_keeps_what_arrived(hub: Hu
         assert list((disk / "staging" / "tree").iterdir()) == []
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files to other users")
+@pytest.mark.parametrize(
+    ("link_of", "directory_of", "refused"),
+    [(1234, 0, True), (1234, 4321, True), (1234, 1234, False), (0, 1234, False), (1234, None, True), (0, None, False)],
+)
+@pytest.mark.parametrize("below", ["", "/model"], ids=["the directory", "a folder above"])
+def test_nobody_leads_root_to_a_directory_of_another(
+    tmp_path: Path, link_of: int, directory_of: int | None, refused: bool, below: str
+) -> None:
+    link, real = tmp_path / "link", tmp_path / "real"
+    if directory_of is not None:
+        Path(f"{real}{below}").mkdir(parents=True)
+        os.chown(f"{real}{below}", directory_of, 0)
+    link.symlink_to(real)
+    os.lchown(link, link_of, 0)
+    work = transfer(tmp_path)
+    with pytest.raises(FleetError, match="by a link of user 1234") if refused else contextlib.nullcontext():
+        _transfer.publish(work.staging, f"{link}{below}" if directory_of is not None else str(link))
