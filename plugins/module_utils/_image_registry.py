@@ -275,7 +275,7 @@ class _Redirect(urllib.request.HTTPRedirectHandler):
         again = super().redirect_request(req, fp, code, msg, headers, newurl)
         if again is not None:
             again.method = req.get_method()
-            if urllib.parse.urlsplit(newurl).netloc != urllib.parse.urlsplit(req.full_url).netloc:
+            if urllib.parse.urlsplit(newurl)[:2] != urllib.parse.urlsplit(req.full_url)[:2]:
                 again.headers.pop("Authorization", None)
         return again
 

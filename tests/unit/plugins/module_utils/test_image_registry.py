@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
+import urllib.request
 from collections.abc import Iterator
+from http.client import HTTPMessage
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.ascend.fleet.plugins.module_utils._image_content import Access, RegistryError
 from ansible_collections.ascend.fleet.plugins.module_utils._image_reference import parse
-from ansible_collections.ascend.fleet.plugins.module_utils._image_registry import Registry
+from ansible_collections.ascend.fleet.plugins.module_utils._image_registry import Registry, _Redirect
 from tests.doubles import authority, token_registry
 
 LAYERS = [b"layer"]
@@ -46,3 +48,18 @@ def test_its_own_authority_and_an_insecure_registry_are_trusted(
 ) -> None:
     own = certificates[0].read_text(encoding="utf-8")
     assert digest(registry, insecure=False, ca=(own,)) == digest(registry, insecure=True)
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "kept"),
+    [
+        ("https://registry:5000/blob", True),
+        ("https://storage:5000/blob", False),
+        ("https://registry/blob", False),
+        ("http://registry:5000/blob", False),
+    ],
+)
+def test_only_the_registry_itself_gets_its_login(elsewhere: str, kept: bool) -> None:
+    request = urllib.request.Request("https://registry:5000/v2/x", headers={"Authorization": "Basic eA=="})
+    again = _Redirect().redirect_request(request, None, 307, "Temporary Redirect", HTTPMessage(), elsewhere)
+    assert again.has_header("Authorization") is kept
