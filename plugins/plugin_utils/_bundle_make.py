@@ -363,7 +363,8 @@ def _references(version: str) -> list[str]:
         return [version]
     if version.startswith("refs/"):
         return [f"{version}^{{}}", version]
-    return [f"refs/tags/{version}^{{}}", f"refs/tags/{version}", f"refs/heads/{version}"]
+    places = (f"refs/tags/{version}", f"refs/heads/{version}", f"refs/{version}")
+    return [name for place in places for name in (f"{place}^{{}}", place)]
 
 
 def _names(folder: Path) -> set[str]:
