@@ -49,7 +49,7 @@ def make(host: str, step: str, result: Mapping[str, Any], time: str | None = Non
     """The record of a module's result, failed and unreachable ones included."""
     unreachable = bool(result.get("unreachable"))
     failed = bool(result.get("failed")) or unreachable
-    message = str(result.get("msg") or "")
+    message = str(result.get("msg") or "").removeprefix(_PREFIX)
     findings = [dict(item) for item in result.get("findings") or []]
     if failed and not any(item.get("severity") == ERROR for item in findings):
         check = "host-unreachable" if unreachable else _cause(message)
@@ -72,7 +72,8 @@ def make(host: str, step: str, result: Mapping[str, Any], time: str | None = Non
     }
 
 
-# What Ansible says for itself, before any module of ours has run.
+# What Ansible puts before the cause, and what it says for itself, before any module of ours has run.
+_PREFIX = "Task failed: "
 _CAUSES = {
     "become-refused": re.compile(r"(missing|incorrect) \w+ password|a password is required|not in the sudoers", re.I),
 }

@@ -27,6 +27,7 @@ from ansible_collections.ascend.fleet.plugins.plugin_utils import _records
 def test_what_ansible_says_of_rights_has_its_own_remedy(message: str, check: str) -> None:
     [found] = _records.make("n1", "preflight", {"failed": True, "msg": message})["findings"]
     assert found["check"] == check
+    assert not found["message"].startswith("Task failed")
     assert ("--ask-become-pass" in found["remedy"]) is (check == "become-refused")
 
 
