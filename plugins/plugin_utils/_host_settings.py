@@ -12,14 +12,13 @@ from typing import Any, NamedTuple
 from ansible_collections.ascend.fleet.plugins.module_utils import _soc
 from ansible_collections.ascend.fleet.plugins.module_utils._document import STATE_DIR
 from ansible_collections.ascend.fleet.plugins.plugin_utils import _data, _options
-from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds._base import SYSTEM_PATHS, of_system
+from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds._base import HIGHEST_PORT, SYSTEM_PATHS, of_system
 from ansible_collections.ascend.fleet.plugins.plugin_utils._merge import VARIABLE
 from ansible_collections.ascend.fleet.plugins.plugin_utils._options import Flaw
 
 PREFIX = "fleet_"
 NFS_SOURCE = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:/\[\]]+):/.*")
 PORT_OF = re.compile(r"^(?:https?://)?(?:[^/@]*@)?[^/@:]+:(\d+)(?:/|$)")
-HIGHEST_PORT = 65535
 ALIASES = {"npus_expected": "fleet_npus_expected"}
 CA_BUNDLE = f"{STATE_DIR}/ca-bundle.pem"
 SDK_FOLDER = f"{STATE_DIR}/sdk"
@@ -48,11 +47,11 @@ REFINED: dict[str, dict[str, Any]] = {
         "expects": "a registry's host[:port], perhaps with a path, without http://",
     },
     "fleet_metadata_addresses": {"elements": {"type": "address"}},
-    "fleet_metadata_except_ports": {"elements": {"type": "int", "min": 1, "max": 65535}},
+    "fleet_metadata_except_ports": {"elements": {"type": "int", "min": 1, "max": HIGHEST_PORT}},
     "fleet_proxy": {"default": {}},
     "fleet_image_retries": {"min": 0, "max": 100},
     "fleet_pull_limit": {"min": 0},
-    "fleet_image_peer_port": {"min": 1, "max": 65535},
+    "fleet_image_peer_port": {"min": 1, "max": HIGHEST_PORT},
     "fleet_dragonfly": {"pattern": r"^https?://[^/\s@]+$", "expects": "a URL such as http://127.0.0.1:4001"},
 }
 REFINED_PARTS: dict[str, dict[str, dict[str, Any]]] = {
