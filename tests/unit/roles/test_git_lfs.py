@@ -36,6 +36,11 @@ class Ground:
     def config(self) -> Path:
         return self.folder / "gitconfig"
 
+    @property
+    def scratch(self) -> Path:
+        """Its own folder for temporary files, since other tests make some at the same time."""
+        return self.folder / "scratch"
+
     def installed(self) -> Ground:
         """As after an earlier run, for tests of what comes after it."""
         (self.folder / "prefix" / "bin").mkdir(parents=True)
@@ -48,6 +53,8 @@ class Ground:
 
     def run(self, *arguments: str, path: str = os.environ["PATH"], **more: Any) -> role_run.Ran:
         environment = {"GIT_CONFIG_SYSTEM": str(self.config), "HOME": str(self.folder), "PATH": path}
+        environment["TMPDIR"] = str(self.scratch)
+        self.scratch.mkdir(exist_ok=True)
         return role_run.run("git_lfs", self.folder, self.variables(**more), *arguments, **environment)
 
     def git(self, *words: str) -> subprocess.CompletedProcess[str]:
@@ -125,7 +132,7 @@ def test_a_clone_fetches_the_files_where_before_it_fetched_pointers(ground, serv
     done = ground.run()
     assert done.rc == 0, done.out
     assert cloned(ground, url) == content
-    assert not list(Path("/tmp").glob("ascend-fleet-git-lfs-*"))
+    assert not list(ground.scratch.glob("ascend-fleet-git-lfs-*"))
     again = ground.run()
     assert (again.rc, again.changed) == (0, 0), again.out
 
@@ -160,7 +167,7 @@ def test_an_archive_that_is_not_the_one_meant_is_refused(ground, options, says):
     assert done.rc != 0
     assert says in done.out
     assert not (ground.folder / "prefix" / "bin").exists()
-    assert not list(Path("/tmp").glob("ascend-fleet-git-lfs-*"))
+    assert not list(ground.scratch.glob("ascend-fleet-git-lfs-*"))
 
 
 def test_a_mirror_that_gives_something_else_is_refused(ground, mirror):
