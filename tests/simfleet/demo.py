@@ -113,7 +113,7 @@ def _show(fleet: Fleet, verdict: Mapping[str, Any]) -> None:
     print(f"Inventory: {HOSTS}")
     for node in fleet.nodes:
         print(f"{node.name}: {key} root@{node.address}")
-    print("The fleet stays up; run it again with `ansible-playbook site.yml -i inventories/sim`,")
+    print("The fleet stays up; run it again with `.venv/bin/ansible-playbook site.yml -i inventories/sim`,")
     print("remove it with `make fleet-down`.")
 
 
