@@ -49,7 +49,6 @@ Action = Dict[str, Any]
 Progress = Callable[[str], None]
 
 BACK = " The container from before is back."
-NEVER = {"RestartPolicy": {"Name": "no"}}
 STOP_TIMEOUT = 120
 
 
@@ -117,7 +116,7 @@ def put_back(client: EngineClient, name: str, old_name: str, policy: str) -> Non
     """Undo a replacement; the name comes last, so that a run killed in here is recognised as well."""
     _remove_if_there(client, name)
     if old_name == name + OLD:
-        client.update(old_name, {"RestartPolicy": {"Name": policy}})
+        client.set_restart_policy(old_name, policy)
         client.start(old_name)
     client.rename(old_name, name)
 
@@ -159,7 +158,7 @@ class _Work:
         holder = action["target"]
         container = self._needed(holder)
         self._say(f"stop {holder}, which holds its cards")
-        self.client.update(holder, NEVER)
+        self.client.set_restart_policy(holder, "no")
         self._stop(holder, container)
 
     def recover(self, _action: Action) -> None:
@@ -184,7 +183,7 @@ class _Work:
             moved = True
             if was_running:
                 self._say("keep the old container from coming back")
-                self.client.update(old_name, NEVER)
+                self.client.set_restart_policy(old_name, "no")
                 self._say("stop the old container")
                 self._stop(old_name, old)
             self._create()
@@ -245,7 +244,7 @@ class _Work:
 
     def restart(self, _action: Action) -> ProbeResult | None:
         before = self._needed(self.name)
-        self.client.update(self.name, NEVER)
+        self.client.set_restart_policy(self.name, "no")
         try:
             self._say("stop")
             self._stop(self.name, before)
@@ -265,7 +264,7 @@ class _Work:
             if container is None or not is_fleet(container):
                 continue
             self._say(f"remove {name}")
-            self.client.update(name, NEVER)
+            self.client.set_restart_policy(name, "no")
             if is_running(container):
                 self._stop(name, container)
             self.client.remove(name)
@@ -325,7 +324,7 @@ class _Work:
 
     def _halt(self, container: Json) -> None:
         self._say("stop")
-        self.client.update(self.name, NEVER)
+        self.client.set_restart_policy(self.name, "no")
         self._stop(self.name, container)
 
     def _stop(self, name: str, container: Json) -> None:

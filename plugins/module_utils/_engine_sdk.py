@@ -14,6 +14,7 @@ import importlib
 import json
 import os
 import sys
+import time
 from typing import Any, Callable, TypeVar
 
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
@@ -22,6 +23,8 @@ OLDEST = (5, 0, 0)
 TIMEOUT = 60
 _PARTS = ("docker", "requests", "urllib3", "idna", "certifi", "charset_normalizer")
 _LOADED_WITH_IT = (*_PARTS, "chardet", "websocket", "six", "requests_unixsocket")
+
+_WHILE_IT_DIES = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 _T = TypeVar("_T")
 
@@ -59,6 +62,18 @@ class EngineClient:
         answer = self._ask(f"update container {container}", lambda: self._api.post(address, json=body, timeout=TIMEOUT))
         if answer.status_code >= 400:
             raise _refused(f"update container {container}", _said(answer.text))
+
+    def set_restart_policy(self, container: str, policy: str) -> None:
+        """Set it even while the process dies: the engine still counts such a container as running then and refuses."""
+        body = {"RestartPolicy": {"Name": policy}}
+        for pause in _WHILE_IT_DIES:
+            try:
+                return self.update(container, body)
+            except FleetError as error:
+                if error.finding["check"] != "engine-refused":
+                    raise
+                time.sleep(pause)
+        return self.update(container, body)
 
     def _ask(self, what: str, call: Callable[[], _T]) -> _T:
         requests = sys.modules["requests"]

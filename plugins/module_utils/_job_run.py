@@ -51,7 +51,6 @@ TELL_EVERY = 10.0
 KILL_AFTER = 10
 KEPT_LINES = 200
 _KILLED = 137
-NEVER = {"RestartPolicy": {"Name": "no"}}
 
 
 class Tools(NamedTuple):
@@ -301,7 +300,7 @@ def _free_of_others(tools: Tools, ground: _job_queue.Ground, cards: list[int]) -
             and holder.name in ground.rules.release
             and set(holder.cards) & set(cards)
         ):
-            tools.client.update(holder.name, NEVER)
+            tools.client.set_restart_policy(holder.name, "no")
             tools.client.stop(holder.name, KILL_AFTER)
             tools.released(list(holder.cards))
 
