@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.ascend.fleet.plugins.module_utils import _host_mounts
 from ansible_collections.ascend.fleet.plugins.module_utils._bake import settled
 from ansible_collections.ascend.fleet.plugins.module_utils._document import STATE_DIR, digest
 from ansible_collections.ascend.fleet.plugins.module_utils._weights_terms import kind_and_place
@@ -91,9 +92,6 @@ def package_needs(host: Mapping[str, Any], arch: str, system: Mapping[str, Any])
 
 
 def _mounted(host: Mapping[str, Any]) -> list[Json]:
-    # Every compile loads this file, and few of them make a bundle.
-    from ansible_collections.ascend.fleet.plugins.module_utils import _host_mounts
-
     return [mount for mount in host["mounts"] if mount["source"] and mount["type"] in _host_mounts.CLIENTS]
 
 

@@ -12,7 +12,7 @@ import ipaddress
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _bake, _placement, _soc
 from ansible_collections.ascend.fleet.plugins.module_utils._document import SCHEMA
@@ -27,7 +27,6 @@ from ansible_collections.ascend.fleet.plugins.plugin_utils import (
     _packages,
     _problems,
 )
-from ansible_collections.ascend.fleet.plugins.plugin_utils._bundle import Bundle, BundleError
 from ansible_collections.ascend.fleet.plugins.plugin_utils._entries import Checker, Entry, Files, expand
 from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds import table as kind_table
 from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds._base import Kind, Parts, Settings, target_flaws
@@ -35,6 +34,9 @@ from ansible_collections.ascend.fleet.plugins.plugin_utils._merge import RawEntr
 from ansible_collections.ascend.fleet.plugins.plugin_utils._options import Flaw, suggestion
 from ansible_collections.ascend.fleet.plugins.plugin_utils._ports import conflicts
 from ansible_collections.ascend.fleet.plugins.plugin_utils._problems import Place, Problem
+
+if TYPE_CHECKING:
+    from ansible_collections.ascend.fleet.plugins.plugin_utils._bundle import Bundle
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 # Folders every system has before it starts an engine.
@@ -207,6 +209,9 @@ class _Compiler:
         if not given or self.world.bundle is None:
             settings["fleet_bundle"] = None
             return
+        # Most fleets have none, and Ansible keeps no bytecode.
+        from ansible_collections.ascend.fleet.plugins.plugin_utils._bundle import BundleError
+
         settings["fleet_bundle"] = self._absolute(host, given)
         place = (settings["fleet_bundle"], settings["fleet_bundle_signed"], key and self._absolute(host, key))
         try:

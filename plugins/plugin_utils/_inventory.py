@@ -12,13 +12,13 @@ import stat
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible.errors import AnsibleError
 from ansible.inventory.manager import InventoryManager
 from ansible.vars.hostvars import HostVarsVars
 
-from ansible_collections.ascend.fleet.plugins.plugin_utils import _bundle_files, _data, _secret_files
+from ansible_collections.ascend.fleet.plugins.plugin_utils import _data, _secret_files
 from ansible_collections.ascend.fleet.plugins.plugin_utils._compile import Variables, World
 from ansible_collections.ascend.fleet.plugins.plugin_utils._entries import Files
 from ansible_collections.ascend.fleet.plugins.plugin_utils._group_lists import GroupLists
@@ -26,6 +26,9 @@ from ansible_collections.ascend.fleet.plugins.plugin_utils._host_settings import
 from ansible_collections.ascend.fleet.plugins.plugin_utils._merge import UNREADABLE, VARIABLE
 from ansible_collections.ascend.fleet.plugins.plugin_utils._options import Flaw
 from ansible_collections.ascend.fleet.plugins.plugin_utils._records import plain
+
+if TYPE_CHECKING:
+    from ansible_collections.ascend.fleet.plugins.plugin_utils._bundle import Bundle
 
 HOSTS = "fleet_hosts"
 ENTRY = "__fleet_entry"
@@ -53,7 +56,7 @@ class Inventory:
             scope=self.scope,
             folder=self.folder,
             files=Files(_secret_problem, _file_problem, _bundle_problem, _text_digest, _content_digest),
-            bundle=_bundle_files.open_bundle,
+            bundle=_open_bundle,
         )
 
     def play_hosts(self) -> list[str]:
@@ -173,6 +176,13 @@ def _secret_problem(path: str) -> str | None:
     if problem is None and os.stat(path)[stat.ST_SIZE] == 0:
         return "is empty"
     return problem
+
+
+def _open_bundle(path: str, signed: bool, key: str | None) -> Bundle:
+    # Most fleets have none, and Ansible keeps no bytecode.
+    from ansible_collections.ascend.fleet.plugins.plugin_utils._bundle_files import open_bundle
+
+    return open_bundle(path, signed, key)
 
 
 def _bundle_problem(path: str) -> str | None:

@@ -8,25 +8,19 @@ A kind is a row here, its keys in ``entry-1.yml``, a pure compiler beside this f
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
-from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds import (
-    comfyui,
-    container,
-    diffusers,
-    job,
-    vllm,
-    wan_video,
-)
-from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds._base import Compiler, Kind
+from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds._base import Compiler, Entry, Kind, Parts, Settings
 
-ROWS: dict[str, tuple[Compiler, str]] = {
-    "comfyui": (comfyui.compile_entry, "comfyui"),
-    "container": (container.compile_entry, "container_service"),
-    "diffusers": (diffusers.compile_entry, "diffusers"),
-    "job": (job.compile_entry, "container_job"),
-    "vllm": (vllm.compile_entry, "vllm"),
-    "wan_video": (wan_video.compile_entry, "wan_video"),
+# Each kind with its role; its compiler is the module of the same name.
+ROLES = {
+    "comfyui": "comfyui",
+    "container": "container_service",
+    "diffusers": "diffusers",
+    "job": "container_job",
+    "vllm": "vllm",
+    "wan_video": "wan_video",
 }
 
 
@@ -34,9 +28,18 @@ def table(schema: dict[str, Any]) -> dict[str, Kind]:
     """The kinds with their keys from the entry schema."""
     families = schema["families"]
     return {
-        name: from_schema(name, compiler, role, schema["kinds"][name], families)
-        for name, (compiler, role) in ROWS.items()
+        name: from_schema(name, _compiler(name), role, schema["kinds"][name], families) for name, role in ROLES.items()
     }
+
+
+def _compiler(name: str) -> Compiler:
+    """Loads the module with the first entry of its kind: Ansible keeps no bytecode, and few fleets have every kind."""
+
+    def compile_entry(entry: Entry, settings: Settings) -> Parts:
+        parts: Parts = import_module(f"{__name__}.{name}").compile_entry(entry, settings)
+        return parts
+
+    return compile_entry
 
 
 def from_schema(name: str, compiler: Compiler, role: str, keys: dict[str, Any], families: dict[str, Any]) -> Kind:
