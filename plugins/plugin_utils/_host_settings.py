@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _soc
 from ansible_collections.ascend.fleet.plugins.module_utils._document import STATE_DIR
-from ansible_collections.ascend.fleet.plugins.plugin_utils import _data, _options
+from ansible_collections.ascend.fleet.plugins.plugin_utils import _daemon_keys, _data, _options
 from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds._base import HIGHEST_PORT, SYSTEM_PATHS, of_system
 from ansible_collections.ascend.fleet.plugins.plugin_utils._merge import VARIABLE
 from ansible_collections.ascend.fleet.plugins.plugin_utils._options import Flaw
@@ -92,10 +92,6 @@ OPTIONS = {"nfs": NFS_OPTIONS, "nfs4": ["hard", "timeo=600", "retrans=2", "nosui
 NETWORK = ["_netdev", "nosuid", "nodev"]
 BATCH = re.compile(r"^(?:[1-9]\d*|(?:100|[1-9]?\d)%)$")
 LOGIN = re.compile(r"^(https?://)[^/]*@")
-# Keys of daemon.json that the collection adds to.
-DAEMON_LISTS = ("insecure-registries", "registry-mirrors")
-# Keys of daemon.json that the collection gives to the engine by other ways.
-DAEMON_OWN = {"hosts": "Name the socket in fleet_docker_socket.", "proxies": "Use fleet_proxy."}
 
 
 class Needs(NamedTuple):
@@ -149,15 +145,7 @@ def check(
 
 def _rules(settings: Mapping[str, Any]) -> Iterator[Flaw]:
     yield from _batch(settings["fleet_batch"])
-    for key, remedy in DAEMON_OWN.items():
-        if key in settings["fleet_docker_daemon"]:
-            value = settings["fleet_docker_daemon"][key]
-            yield Flaw(f"fleet_docker_daemon.{key}", value, "is set by the collection", f"Remove it. {remedy}")
-    for key in DAEMON_LISTS:
-        value = settings["fleet_docker_daemon"].get(key, [])
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            remedy = "Write a list, one item a line with a dash, or leave the key out."
-            yield Flaw(f"fleet_docker_daemon.{key}", value, "is not a list of texts", remedy)
+    yield from _daemon_keys.flaws(settings["fleet_docker_daemon"], "fleet_docker_daemon")
     soc = settings["fleet_soc"]
     if soc and _soc.family(soc) is None:
         known = ", ".join(_soc.FAMILIES)

@@ -437,6 +437,31 @@ SETTING_CASES: list[tuple[str, dict[str, Any], tuple[str, str, str, str]]] = [
         ("fleet_docker_daemon.registry-mirrors", "", "is not a list of texts", "leave the key out"),
     ),
     (
+        "daemon-log-opts",
+        {"fleet_docker_daemon": {"log-opts": {"max-file": 3}}},
+        ("fleet_docker_daemon.log-opts.max-file", "3", "is not a text", "max-file: '3'"),
+    ),
+    (
+        "daemon-log-opts-list",
+        {"fleet_docker_daemon": {"log-opts": ["max-file=3"]}},
+        ("fleet_docker_daemon.log-opts", '["max-file=3"]', "is not a mapping", "key: value"),
+    ),
+    (
+        "daemon-switch",
+        {"fleet_docker_daemon": {"live-restore": "true"}},
+        ("fleet_docker_daemon.live-restore", "true", "is neither true nor false", "without quotes"),
+    ),
+    (
+        "daemon-number",
+        {"fleet_docker_daemon": {"mtu": "1500"}},
+        ("fleet_docker_daemon.mtu", "1500", "is not a whole number", "without quotes"),
+    ),
+    (
+        "daemon-key-text",
+        {"fleet_docker_daemon": {"bip": 172}},
+        ("fleet_docker_daemon.bip", "172", "is not a text", "one text"),
+    ),
+    (
         "directory-twice",
         {"fleet_directories": [{"path": "/a", "mode": "0700"}, {"path": "/a/", "mode": "0755"}]},
         ("fleet_directories[1].path", "/a", "is the folder of fleet_directories[0] too", "once"),
