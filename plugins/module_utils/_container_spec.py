@@ -29,6 +29,14 @@ _ENV_NAME = re.compile(r"^[^=\s\0]+$")
 _SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*([bkmgt]?)(?:i?b)?$", re.IGNORECASE)
 _UNITS = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _PERMISSIONS = "rwm"
+# Those of capabilities(7), which has had no new one since Linux 5.9.
+CAPABILITIES = {
+    "ALL", "AUDIT_CONTROL", "AUDIT_READ", "AUDIT_WRITE", "BLOCK_SUSPEND", "BPF", "CHECKPOINT_RESTORE", "CHOWN",
+    "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "IPC_LOCK", "IPC_OWNER", "KILL", "LEASE", "LINUX_IMMUTABLE",
+    "MAC_ADMIN", "MAC_OVERRIDE", "MKNOD", "NET_ADMIN", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_RAW", "PERFMON",
+    "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYSLOG", "SYS_ADMIN", "SYS_BOOT", "SYS_CHROOT", "SYS_MODULE",
+    "SYS_NICE", "SYS_PACCT", "SYS_PTRACE", "SYS_RAWIO", "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "WAKE_ALARM",
+}  # fmt: skip
 
 
 class OptionError(Exception):
@@ -93,6 +101,13 @@ def parse_device(value: Any) -> dict[str, str]:
 def parse_capability(value: Any) -> str:
     name = str(value).strip().upper()
     return name[len("CAP_") :] if name.startswith("CAP_") else name
+
+
+def _known_capability(value: Any) -> str:
+    name = parse_capability(value)
+    if name not in CAPABILITIES:
+        raise OptionError(f"{value!r} is no capability", "Write a name such as SYS_NICE, or ALL.")
+    return name
 
 
 def parse_security_option(value: Any) -> str:
@@ -396,8 +411,8 @@ OPTIONS: dict[str, Option] = {
     "restart": Option("str", _restart, default="always", choices=["always", "no"]),
     "stop_timeout": Option("int", _seconds, default=120),
     "ulimits": Option("dict", _ulimits),
-    "cap_add": Option("list", _set_of(parse_capability), elements="str"),
-    "cap_drop": Option("list", _set_of(parse_capability), elements="str"),
+    "cap_add": Option("list", _set_of(_known_capability), elements="str"),
+    "cap_drop": Option("list", _set_of(_known_capability), elements="str"),
     "security_opt": Option("list", _set_of(parse_security_option), elements="str"),
     "ipc": Option("str", _ipc, choices=["private", "host"]),
     "pids_limit": Option("int", _pids),

@@ -193,7 +193,7 @@ class _Compiler:
         files = self.world.files
         for key, look, remedy in (
             ("fleet_ca_bundle", files.bundle_problem, "Name a file of the controller that holds certificates."),
-            ("fleet_sdk_wheels", files.problem, "Name a directory of the controller that holds the wheels."),
+            ("fleet_sdk_wheels", files.folder_problem, "Name a directory of the controller that holds the wheels."),
         ):
             if settings[key]:
                 given, settings[key] = settings[key], self._absolute(host, settings[key])

@@ -25,7 +25,11 @@ class Files(NamedTuple):
     secret_problem: FileProblem
     """Why a file cannot serve as a secret, or None."""
     problem: FileProblem
-    """Why a file cannot be read, or None."""
+    """Why a path cannot be read, or None."""
+    file_problem: FileProblem
+    """Why a path cannot be read as a file, or None."""
+    folder_problem: FileProblem
+    """Why a path cannot serve as a folder of files, or None."""
     bundle_problem: FileProblem
     """Why a file cannot serve as a bundle of certificates, or None."""
     digest: Callable[[str], str]
@@ -104,12 +108,11 @@ class Checker:
             value = typed.get(key)
             if not value:
                 continue
-            if option.get("type") == "file":
+            if option.get("type") in ("file", "folder"):
                 typed[key] = _absolute(value, folder)
-                secret = option.get("secret", True)
-                problem = (self._files.secret_problem if secret else self._files.problem)(typed[key])
+                look, remedy = self._look_at(option)
+                problem = look(typed[key])
                 if problem:
-                    remedy = "Name a file that only its owner may read (chmod 0600)." if secret else "Correct the path."
                     yield Flaw(f"{prefix}{key}", value, problem, remedy)
             elif option.get("type") == "dict" and isinstance(option.get("options"), Mapping):
                 yield from self._resolve_files(option["options"], value, folder, f"{prefix}{key}.")
@@ -117,6 +120,13 @@ class Checker:
                 inner = option["elements"].get("options")
                 for index, item in enumerate(value) if inner else ():
                     yield from self._resolve_files(inner, item, folder, f"{prefix}{key}[{index}].")
+
+    def _look_at(self, option: Mapping[str, Any]) -> tuple[FileProblem, str]:
+        if option["type"] == "folder":
+            return self._files.folder_problem, "Name a directory of the controller that holds them."
+        if option.get("secret", True):
+            return self._files.secret_problem, "Name a file that only its owner may read (chmod 0600)."
+        return self._files.file_problem, "Correct the path."
 
     def _archive_flaws(self, typed: dict[str, Any], folder: str) -> Iterator[Flaw]:
         image = typed["image"]
@@ -136,7 +146,7 @@ def archive_flaws(image: dict[str, Any], files: Files, absolute: Callable[[str],
             yield Flaw(key, image["archive"], "is not an absolute path", "Write the whole path on the node.")
         return
     given, image["archive"] = image["archive"], absolute(image["archive"])
-    problem = files.problem(image["archive"])
+    problem = files.file_problem(image["archive"])
     if problem:
         yield Flaw(key, given, problem, "Correct the path, or set archive_on: node.")
 

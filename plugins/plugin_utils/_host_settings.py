@@ -41,7 +41,7 @@ REFINED: dict[str, dict[str, Any]] = {
     "fleet_docker_socket": {"type": "path"},
     "fleet_docker_package_dir": {"type": "path"},
     "fleet_ca_bundle": {"type": "file"},
-    "fleet_sdk_wheels": {"type": "file"},
+    "fleet_sdk_wheels": {"type": "folder"},
     "fleet_registry": {
         "pattern": r"^[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[a-z0-9._-]+)*$",
         "expects": "a registry's host[:port], perhaps with a path, without http://",

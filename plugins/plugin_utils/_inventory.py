@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import stat
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -55,7 +54,15 @@ class Inventory:
             address=self.address,
             scope=self.scope,
             folder=self.folder,
-            files=Files(_secret_problem, _file_problem, _bundle_problem, _text_digest, _content_digest),
+            files=Files(
+                _secret_problem,
+                _problem,
+                _file_problem,
+                _folder_problem,
+                _bundle_problem,
+                _text_digest,
+                _content_digest,
+            ),
             bundle=_open_bundle,
         )
 
@@ -167,15 +174,33 @@ def _template_flaw(name: str, error: AnsibleError) -> Flaw:
     )
 
 
-def _file_problem(path: str) -> str | None:
+def _problem(path: str) -> str | None:
     return None if os.access(path, os.R_OK) else "cannot be read on the controller"
+
+
+def _file_problem(path: str) -> str | None:
+    return "is a directory" if os.path.isdir(path) else _problem(path)
+
+
+def _folder_problem(path: str) -> str | None:
+    try:
+        return None if os.listdir(path) else "is empty"
+    except NotADirectoryError:
+        return "is no directory"
+    except OSError as error:
+        return f"cannot be read on the controller ({error.strerror})"
 
 
 def _secret_problem(path: str) -> str | None:
     problem = _secret_files.problem(path)
-    if problem is None and os.stat(path)[stat.ST_SIZE] == 0:
-        return "is empty"
-    return problem
+    if problem is not None:
+        return problem
+    try:
+        return None if Path(path).read_text(encoding="utf-8") else "is empty"
+    except OSError as error:
+        return f"cannot be read on the controller ({error.strerror})"
+    except UnicodeDecodeError:
+        return "is no text in UTF-8"
 
 
 def _open_bundle(path: str, signed: bool, key: str | None) -> Bundle:

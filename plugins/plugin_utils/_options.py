@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
+from ansible_collections.ascend.fleet.plugins.module_utils._container_spec import CAPABILITIES
+
 Options = Mapping[str, Mapping[str, Any]]
 
 ENV_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
@@ -296,6 +298,13 @@ def _address(value: Any, _option: Mapping[str, Any]) -> str:
         ) from None
 
 
+def _capability(value: Any, option: Mapping[str, Any]) -> str:
+    name = _str(value, option)
+    if name.removeprefix("CAP_") not in CAPABILITIES:
+        raise _WrongError("is not a capability", suggestion(name, CAPABILITIES) + " An example is SYS_NICE.")
+    return name
+
+
 def _pattern(value: Any, option: Mapping[str, Any]) -> str:
     text = ",".join(_str(item, option) for item in value) if isinstance(value, list) else _str(value, option)
     if not text.strip(", "):
@@ -406,7 +415,9 @@ TYPES: dict[str, Callable[[Any, Mapping[str, Any]], Any]] = {
     "path": _path,
     "request": _request,
     "file": _str,
+    "folder": _str,
     "address": _address,
+    "capability": _capability,
     "pattern": _pattern,
     "npus": _npus,
     "any": _any,

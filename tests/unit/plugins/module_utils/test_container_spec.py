@@ -123,6 +123,8 @@ WRONG: list[tuple[str, Any, str]] = [
     ("image", " ", "image"),
     ("memory", "much", "memory"),
     ("shm_size", "x", "shm_size"),
+    ("cap_add", ["SYS_NICF"], "cap_add"),
+    ("cap_drop", ["CAP_EVERYTHING"], "cap_drop"),
     ("cpus", -1, "cpus"),
     ("cpus", "many", "cpus"),
     ("cpus", "nan", "cpus"),

@@ -235,7 +235,22 @@ WEB_CASES: list[tuple[str, dict[str, Any], tuple[str, str, str, str]]] = [
     ),
     ("ulimit", {"ulimits": {"memlock": "all"}}, ("ulimits.memlock", "all", "is no limit", "-1 for none")),
     ("restart-bool", {"restart": "sometimes"}, ("restart", "sometimes", "is not among", "always, no")),
-    ("capability", {"cap_add": ["sys-nice"]}, ("cap_add[0]", "sys-nice", "is not a capability", "Correct")),
+    ("capability", {"cap_add": ["sys-nice"]}, ("cap_add[0]", "sys-nice", "is not a capability", "SYS_NICE")),
+    (
+        "capability-name",
+        {"cap_drop": ["SYS_NICF"]},
+        ("cap_drop[0]", "SYS_NICF", "is not a capability", "mean SYS_NICE"),
+    ),
+    (
+        "image-archive-folder",
+        {"image": {"reference": "web", "archive": "."}},
+        ("image.archive", ".", "is a directory", "C"),
+    ),
+    (
+        "secret-binary",
+        {"secrets": [{"name": "key", "file": "binary.key"}]},
+        ("secrets[0].file", "binary.key", "is no text in UTF-8", "0600"),
+    ),
     ("init", {"init": "maybe"}, ("init", "maybe", "is neither true nor false", "true or false")),
     ("reach-port", {"reach": [{"nodes": "all"}]}, ("reach[0].port", "", "is missing", "Add reach[0].port")),
     (
@@ -524,6 +539,12 @@ SETTING_CASES: list[tuple[str, dict[str, Any], tuple[str, str, str, str]]] = [
         {"fleet_registries": ["http://r"]},
         ("fleet_registries[0]", "http://r", "is not a mapping", "key: value"),
     ),
+    (
+        "wheels",
+        {"fleet_sdk_wheels": "good.key"},
+        ("fleet_sdk_wheels", "good.key", "is no directory", "holds the wheels"),
+    ),
+    ("no-wheels", {"fleet_sdk_wheels": "no"}, ("fleet_sdk_wheels", "no", "cannot be read", "holds the wheels")),
     ("bundle", {"fleet_ca_bundle": "no.pem"}, ("fleet_ca_bundle", "no.pem", "cannot be read", "certificates")),
     ("only", {"fleet_only": ["wbe"]}, ("fleet_only", "wbe", "is the name of no entry", "Did you mean web?")),
     ("soc", {"fleet_soc": "H100"}, ("fleet_soc", "H100", "is no chip of the table", "910B3")),
@@ -589,9 +610,10 @@ CASES = (
 
 @pytest.fixture
 def files(tmp_path: Path) -> None:
-    for name, text, mode in (("open.key", "s3cret", 0o644), ("empty.key", "", 0o600), ("good.key", "s3cret", 0o600)):
-        (tmp_path / name).write_text(text, encoding="utf-8")
-        (tmp_path / name).chmod(mode)
+    keys = (("open", b"s3cret", 0o644), ("empty", b"", 0o600), ("good", b"s3cret", 0o600), ("binary", b"\xff", 0o600))
+    for name, content, mode in keys:
+        (tmp_path / f"{name}.key").write_bytes(content)
+        (tmp_path / f"{name}.key").chmod(mode)
 
 
 def test_there_are_enough_cases():
