@@ -92,7 +92,8 @@ def document(system: System, given: Json, image_of: Image) -> tuple[Json, list[J
     """The document of a way back: its services as they were, and nothing else; a finding for each that stays."""
     services, wanted_images, findings = [], [], []
     for service in given["services"]:
-        version, stays = _way_back(service, read(system, service["name"]))
+        record = read(system, service["name"])
+        version, stays = _way_back(service, record, damaged=not record and system.exists(_path(service["name"])))
         if version is None:
             findings += [finding("rollback-nothing", stays, service=service["name"])]
             continue
@@ -111,10 +112,12 @@ def document(system: System, given: Json, image_of: Image) -> tuple[Json, list[J
     return dict(given, services=services, artefacts=left, bakes=[], jobs=[], reach=[], prune="ignore"), findings
 
 
-def _way_back(service: Json, record: Json) -> tuple[Json | None, str]:
+def _way_back(service: Json, record: Json, damaged: bool) -> tuple[Json | None, str]:
     name, running, previous = service["name"], record.get(RUNNING), record.get(PREVIOUS)
     if service["state"] == "absent":
         return None, f"Service {name} shall be absent, so there is nothing to go back to."
+    if damaged:
+        return None, f"Service {name} has nothing to go back to: {_path(name)} on the node, which told it, is damaged."
     if not running or not previous:
         return None, f"Service {name} has nothing to go back to: it was not changed on this node since it was made."
     asked = wanted(service)

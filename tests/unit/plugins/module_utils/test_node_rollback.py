@@ -156,7 +156,10 @@ def test_a_service_that_shall_be_absent_does_not_come_back(system):
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 2}'])
 def test_a_damaged_file_is_no_way_back(system, text):
     system.write(f"{SERVICES_DIR}/web.json", text)
-    assert way_back(system, 2)[0] is None
+    given = dict(document(version(2)), artefacts={})
+    wanted, [finding] = _node_rollback.document(system, given, {f"{NAME}:1": image(1)}.get)
+    assert wanted["services"] == []
+    assert f"{SERVICES_DIR}/web.json on the node" in finding["message"]
 
 
 def test_where_the_controller_keeps_a_secret_is_no_change(system):
