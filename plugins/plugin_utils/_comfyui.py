@@ -45,7 +45,18 @@ FOLDERS = (
     "upscale_models",
     "vae",
     "vae_approx",
+    # Of later releases; an older one passes over them.
+    "audio_encoders",
+    "background_removal",
+    "classifiers",
+    "detection",
+    "frame_interpolation",
+    "geometry_estimation",
+    "latent_upscale_models",
+    "model_patches",
+    "optical_flow",
 )
+_PLACES = {**{kind: kind for kind in FOLDERS}, "controlnet": "controlnet\nt2i_adapter"}
 _VERSION = re.compile(r"^v?(\d+)\.(\d+)\.(\d+)$")
 
 
@@ -73,6 +84,12 @@ class Flag(NamedTuple):
 def flags() -> dict[str, Flag]:
     rows = _table()["flags"]["rows"]
     return {f"--{name}": Flag(row["takes"], row["since"]) for row in rows for name in row["names"].split()}
+
+
+@cache
+def newest() -> Version:
+    """The newest release that the table of flags has something to say about."""
+    return max(_number(flag.since) for flag in flags().values())
 
 
 def knows(flag: str, number: Version) -> bool:
@@ -134,7 +151,7 @@ def home(folder: str, repository: str) -> str:
 
 def model_paths(folder: str, files: Sequence[Weights]) -> str:
     """The text of extra_model_paths.yaml: what is kept as ComfyUI does, and what came as its repositories have it."""
-    sections = {"fleet": {"base_path": folder, **{kind: kind for kind in FOLDERS}}}
+    sections = {"fleet": {"base_path": folder, **_PLACES}}
     for repository in repositories(files):
         section: dict[str, list[str]] = {}
         for file in files:
@@ -170,10 +187,14 @@ def proof(name: str, prefix: str, size: int, steps: int) -> Graph:
 
 def wrong_flags(arguments: Sequence[str], number: Version | None) -> Iterator[tuple[str, str]]:
     """Flags that this release does not have, and the release they came with."""
+    if number is None:
+        return
     for word in arguments:
         name = word.partition("=")[0]
-        if number is not None and name.startswith("--") and not knows(name, number):
-            found = flags().get(name)
+        found = flags().get(name)
+        # A release newer than the table may have flags that the table does not have.
+        wrong = number < _number(found.since) if found else number <= newest()
+        if name.startswith("--") and wrong:
             yield name, found.since if found else ""
 
 
