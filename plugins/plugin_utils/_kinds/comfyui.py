@@ -120,7 +120,27 @@ def _script(entry: _base.Entry, user_dir: str) -> str:
         lines.append(f"mkdir -p {target}")
         keep = f'[ -e {target}/"${{file##*/}}" ] || cp "$file" {target}/ || exit 73'
         lines.append(f"for file in {source}/*.json; do {keep}; done")
+    database = _database(entry, user_dir)
+    if database:
+        lines.append(_adopt(database, user_dir))
     return "\n".join([*lines, 'exec "$@"'])
+
+
+def _database(entry: _base.Entry, user_dir: str) -> str | None:
+    """A file for each version: none can read what a newer one made of it, and the way back needs the older one."""
+    number = _comfyui.version(entry["version"])
+    if not number or not _comfyui.knows("--database-url", number):
+        return None
+    return posixpath.join(user_dir, f"comfyui-{'.'.join(map(str, number))}.db")
+
+
+def _adopt(database: str, user_dir: str) -> str:
+    """Shell text that lets a version begin with what the version before it has stored."""
+    mine = shlex.quote(database)
+    before = f"printf '%s\\n' {shlex.quote(user_dir)}/comfyui-*.db {mine} | sort -V | grep -xFB1 {mine} | head -n 1"
+    # What was killed in the middle of a change left its journal.
+    copy = f'[ ! -e "$before$part" ] || cp "$before$part" {mine}"$part" || exit 73'
+    return f"[ -e {mine} ] || {{ before=$({before}); for part in -journal -wal ''; do {copy}; done; }}"
 
 
 def _command(entry: _base.Entry, folders: dict[str, str]) -> Iterator[str]:
@@ -133,9 +153,9 @@ def _command(entry: _base.Entry, folders: dict[str, str]) -> Iterator[str]:
         yield from ("--extra-model-paths-config", MODEL_PATHS)
     if not entry["npus"]["count"]:
         yield "--cpu"
-    number = _comfyui.version(entry["version"])
-    if number and _comfyui.knows("--database-url", number):
-        yield from ("--database-url", f"sqlite:///{folders['user']}/comfyui.db")
+    database = _database(entry, folders["user"])
+    if database:
+        yield from ("--database-url", f"sqlite:///{database}")
     yield from entry["extra_args"]
 
 

@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import pytest
 import yaml
 
 from ansible_collections.ascend.fleet.plugins.plugin_utils import _comfyui
+from ansible_collections.ascend.fleet.plugins.plugin_utils._kinds import comfyui
 from tests.unit.roles.comfyui_entry import compiled
 
 FUTURE = (99, 0, 0)
@@ -38,3 +42,44 @@ def test_folders_of_later_releases_are_found_as_well(kind):
 def test_the_second_folder_of_controlnets_is_found():
     places = yaml.safe_load(_comfyui.model_paths("/mnt/models", []))["fleet"]["controlnet"]
     assert places.split("\n") == ["controlnet", "t2i_adapter"]
+
+
+# The database
+
+
+class Started:
+    """What the start of a version does before ComfyUI itself begins."""
+
+    def __init__(self, folder: Path) -> None:
+        self.user = folder / "the user"
+        self.user.mkdir()
+        self.temp = folder / "temp"
+
+    def run(self, version: str, *command: str) -> Path:
+        parts = compiled({"version": version, "user_dir": str(self.user)})
+        words = [word.replace(comfyui.TEMP, str(self.temp)) for word in parts.container["entrypoint"]]
+        subprocess.run([*words, *command], check=True)
+        url: str = parts.container["command"][parts.container["command"].index("--database-url") + 1]
+        return Path(url.removeprefix("sqlite:///"))
+
+
+def test_each_version_has_a_database_that_no_newer_one_changes(tmp_path):
+    started = Started(tmp_path)
+    old = started.run("v0.3.64", "true")
+    assert not old.exists()
+    old.write_text("old")
+    Path(f"{old}-journal").write_text("unfinished")
+    new = started.run("v0.28.1", "true")
+    assert new.read_text() == "old"
+    assert Path(f"{new}-journal").read_text() == "unfinished"
+    new.write_text("changed by 0.28.1")
+    assert started.run("v0.3.64", "true").read_text() == "old"
+    assert started.run("0.28.1", "true").read_text() == "changed by 0.28.1"
+
+
+def test_a_version_begins_with_what_the_one_before_it_stored_and_never_with_a_newer_one(tmp_path):
+    started = Started(tmp_path)
+    for version in ("0.3.64", "0.9.0", "0.28.1"):
+        (started.user / f"comfyui-{version}.db").write_text(version)
+    assert started.run("v0.10.0", "true").read_text() == "0.9.0"
+    assert not started.run("v0.3.50", "true").exists()
