@@ -31,7 +31,8 @@ def steps(entry: _base.Entry, output_dir: str) -> Iterator[dict[str, Any]]:
         reject=other,
         tell=["devices.0.type"],
     )
-    yield {"forbid": FAILED_NODES}
+    # The line with the reason stands before the one that counts the failures.
+    yield {"forbid": [f"Cannot import {entry['install_dir']}/custom_nodes/", *FAILED_NODES]}
     if entry["smoke"] == "none":
         return
     names = [_comfyui.BASIC, *(entry["model_sets"] if entry["smoke"] == "auto" else [])]

@@ -149,8 +149,8 @@ def test_a_missing_weight_is_told_by_name_and_not_waited_for(serve, tmp_path):
             {"bad/prestartup_script.py": BAD, "bad/__init__.py": "NODE_CLASS_MAPPINGS = {}\n"},
             "Failed to execute startup-script",
         ),
-        ({"bad/__init__.py": BAD}, "(IMPORT FAILED)"),
-        ({"bad.py": BAD}, "(IMPORT FAILED)"),
+        ({"bad/__init__.py": BAD}, "bad module for custom nodes: it cannot be loaded"),
+        ({"bad.py": BAD}, "bad.py module for custom nodes: it cannot be loaded"),
     ],
     ids=["before the start", "at import", "a single file"],
 )
