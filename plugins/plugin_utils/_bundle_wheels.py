@@ -20,7 +20,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from ansible_collections.ascend.fleet.plugins.module_utils._findings import FleetError
-from ansible_collections.ascend.fleet.plugins.plugin_utils import _data
+from ansible_collections.ascend.fleet.plugins.plugin_utils import _data, _tar
 from ansible_collections.ascend.fleet.plugins.plugin_utils._bundle_python import Interpreter
 from ansible_collections.ascend.fleet.plugins.plugin_utils._bundle_run import ProgramFailedError, run
 
@@ -134,7 +134,7 @@ def _unpacked(source: Path, folder: Path) -> Path:
             packed.extractall(folder)
     else:
         with tarfile.open(source) as archive:
-            archive.extractall(folder, filter="data")
+            _tar.extract(archive, folder)
     inside = list(folder.iterdir())
     return inside[0] if len(inside) == 1 and inside[0].is_dir() else folder
 

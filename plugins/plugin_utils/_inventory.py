@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 HOSTS = "fleet_hosts"
 ENTRY = "__fleet_entry"
 CERTIFICATE = "-----BEGIN CERTIFICATE-----"
-_ORIGIN = re.compile(r"Origin: (\S+)")
+_ORIGIN = re.compile(r"Origin: (.+)")
 
 
 class Inventory:

@@ -12,6 +12,7 @@ import tarfile
 from pathlib import Path
 
 from ansible_collections.ascend.fleet.plugins.module_utils._job_manifest import MANIFEST
+from ansible_collections.ascend.fleet.plugins.plugin_utils import _tar
 
 _BLOCK = 1 << 20
 
@@ -27,7 +28,7 @@ def unpack(archive: Path, folder: Path, jobs: list[str]) -> dict[str, str]:
     partial.mkdir(parents=True)
     try:
         with tarfile.open(archive) as tar:
-            tar.extractall(partial, filter="data")
+            _tar.extract(tar, partial)
         placed = {}
         for job in jobs:
             _check(job, partial / job)

@@ -49,7 +49,7 @@ def make(host: str, step: str, result: Mapping[str, Any], time: str | None = Non
     """The record of a module's result, failed and unreachable ones included."""
     unreachable = bool(result.get("unreachable"))
     failed = bool(result.get("failed")) or unreachable
-    message = str(result.get("msg") or "").removeprefix(_PREFIX)
+    message = _told(result)
     findings = [dict(item) for item in result.get("findings") or []]
     if failed and not any(item.get("severity") == ERROR for item in findings):
         check = "host-unreachable" if unreachable else _cause(message)
@@ -77,6 +77,13 @@ _PREFIX = "Task failed: "
 _CAUSES = {
     "become-refused": re.compile(r"(missing|incorrect) \w+ password|a password is required|not in the sudoers", re.I),
 }
+
+
+def _told(result: Mapping[str, Any]) -> str:
+    """The message, or what stopped Ansible before the module began, which it keeps beside its message."""
+    beside = f"{result.get('module_stdout') or ''}\n{result.get('module_stderr') or ''}".splitlines()
+    refusal = next((line.strip() for line in beside if _cause(line) != "step-failed"), None)
+    return refusal or str(result.get("msg") or "").removeprefix(_PREFIX)
 
 
 def _cause(message: str) -> str:
@@ -155,7 +162,7 @@ def _quoted(name: str) -> str:
 def _names(folder: str) -> list[str]:
     try:
         return sorted(name for name in os.listdir(folder) if not name.startswith("."))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 
@@ -163,6 +170,6 @@ def _load(path: str) -> Record | None:
     try:
         with open(path, encoding="utf-8") as stream:
             value = json.load(stream)
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     return value if isinstance(value, dict) and value.get("schema") == SCHEMA else None
