@@ -10,6 +10,7 @@ import hashlib
 import http.server
 import importlib.util
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -86,6 +87,31 @@ def test_what_the_image_has_comes_first_and_then_what_the_user_limits():
     lines = prepare.constraints(row, ["kornia==0.7.3", "numpy<1.26"], {"torch": "2.1.0", "torch_npu": "2.1.0.post8"})
     assert lines[:4] == ["torch==2.1.0", "torch_npu==2.1.0.post8", "kornia==0.7.3", "numpy<1.26"]
     assert [line for line in lines if line.startswith(("kornia", "numpy"))] == ["kornia==0.7.3", "numpy<1.26"]
+
+
+# What the source tells of itself
+
+
+@pytest.mark.parametrize(
+    ("files", "wanted", "words"),
+    [
+        ({"comfyui_version.py": '# made\n__version__ = "0.33.0"\n'}, "v0.3.7", "Write version: v0.33.0"),
+        ({"pyproject.toml": '[project]\nversion = "0.3.64"\n'}, "0.3.7", "Write version: v0.3.64"),
+        ({"comfyui_version.py": '__version__ = "0.33.0"\n'}, "v0.33.0", None),
+        ({"comfyui_version.py": '__version__ = "0.33.0"\n'}, "master", None),
+        # Some tags were set on a source that tells the release before it.
+        ({"comfyui_version.py": '__version__ = "0.14.1"\n'}, "v0.14.2", None),
+        ({}, "v0.3.7", None),
+    ],
+)
+def test_a_source_of_another_version_than_the_entry_says_is_refused(tmp_path, files, wanted, words):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    if words is None:
+        prepare.check_version(str(tmp_path), wanted)
+    else:
+        with pytest.raises(SystemExit, match=words):
+            prepare.check_version(str(tmp_path), wanted)
 
 
 # Source
@@ -169,12 +195,13 @@ def web(tmp_path: Path) -> Iterator[str]:
         served.shutdown()
 
 
-def bring(folder: Path, part: str, **keys: Any) -> subprocess.CompletedProcess[str]:
+def bring(folder: Path, part: str, paths: str = "", **keys: Any) -> subprocess.CompletedProcess[str]:
     """A part of the installation on this machine, with what the compiler says of the entry."""
     inputs = compiled({"install_dir": str(folder / "ComfyUI"), "python": sys.executable, **keys}).bake.inputs
     scratch = folder / "scratch"
     if not scratch.exists():
         shutil.copytree(ROLE / "files" / "bake", scratch)
+    (scratch / "inputs.json").write_text(json.dumps(inputs))
     play = {
         "hosts": "localhost",
         "connection": "local",
@@ -183,12 +210,14 @@ def bring(folder: Path, part: str, **keys: Any) -> subprocess.CompletedProcess[s
             "ansible_python_interpreter": sys.executable,
             "comfyui_bake": inputs,
             "__comfyui_scratch": str(scratch),
+            "__comfyui_image": {"installed": {}},
         },
         "tasks": [{"ansible.builtin.include_role": {"name": "ascend.fleet.comfyui", "tasks_from": part}}],
     }
     (folder / "play.yml").write_text(yaml.safe_dump([play]))
     argv = [PROGRAM, "-i", "localhost,", str(folder / "play.yml")]
     known = environment(str(ROOT / "collections"))
+    known |= {"PYTHONPATH": paths} if paths else {}
     return subprocess.run(argv, env=known, capture_output=True, text=True, timeout=120, check=False)
 
 
@@ -210,6 +239,43 @@ def test_a_page_in_the_place_of_a_workflow_is_refused(tmp_path, web):
     done = bring(tmp_path, "bake_workflows", workflows=[{"url": f"{web}/gone.json"}])
     assert done.returncode != 0
     assert f"{web}/gone.json holds no workflow" in " ".join(done.stdout.split())
+
+
+# What does not start
+
+
+def site(folder: Path, torchvision: str) -> str:
+    """A folder of packages: a torch that works, and a torchvision beside it."""
+    torch = "class Zeros:\n    def numpy(self): pass\n\ndef zeros(_number): return Zeros()\n"
+    for name, text in {"torch": torch, "torchvision": torchvision}.items():
+        (folder / name).mkdir(parents=True)
+        (folder / name / "__init__.py").write_text(text)
+        told = folder / f"{name}-2.13.0.dist-info"
+        told.mkdir()
+        (told / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.13.0+cpu\n")
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("torchvision", "main", "words"),
+    [
+        ("", "pass", None),
+        ("raise OSError('libc10_cuda.so is missing')", "pass", None),
+        (
+            "raise OSError('libc10_cuda.so is missing')",
+            "import torchvision",
+            "does not start: OSError: libc10_cuda.so is missing. torchvision cannot be loaded beside torch 2.13.0+cpu;",
+        ),
+        ("", "import no_such", "ComfyUI does not start: ModuleNotFoundError: No module named 'no_such'. Limit the"),
+        ("", "raise SystemExit(3)", "ComfyUI does not start: it ended without a word. Limit the"),
+    ],
+)
+def test_an_installation_that_does_not_start_tells_what_to_do(tmp_path, torchvision, main, words):
+    (tmp_path / "ComfyUI").mkdir()
+    (tmp_path / "ComfyUI" / "main.py").write_text(f"{main}\n")
+    done = bring(tmp_path, "bake_check", paths=site(tmp_path / "site", torchvision))
+    assert (done.returncode == 0) is (words is None), done.stdout
+    assert words is None or words in " ".join(done.stdout.split())
 
 
 # The startup script of the vendor's node

@@ -4,7 +4,8 @@
 """Choose Python packages that go together with the torch of the image, which is never replaced.
 
 Reads the inputs of the image (JSON) from the first argument, and writes constraints.txt beside
-requirements.txt in the folder of ComfyUI. With --look, only tells what is installed.
+requirements.txt in the folder of ComfyUI. With --look, only tells what is installed; with --unfit, which of it
+cannot be loaded beside that torch.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import os
 import platform
 import re
+import subprocess
 import sys
 from collections.abc import Iterable
 from importlib import metadata
@@ -21,6 +23,8 @@ from typing import Any
 TORCH_LINE = re.compile(r"^torch[ \t]*$", re.MULTILINE)
 # What the vendor builds to go together.
 FAMILY = ("torch", "torch_npu", "torchvision", "torchaudio")
+# Where a source tells its version, from 0.3.11 on.
+VERSION_FILES = (("comfyui_version.py", "__version__"), ("pyproject.toml", "version"))
 # The first torchaudio that does not say which torch it was built for; pip would put it beside any.
 SILENT_AUDIO = (2, 11)
 
@@ -33,6 +37,13 @@ def installed(names: Iterable[str] = FAMILY) -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def unfit(there: Iterable[str]) -> list[str]:
+    """What is there and cannot be loaded beside torch: built for CUDA, or for another torch."""
+    argv = [sys.executable, "-c"]
+    names = [name for name in there if name in ("torchvision", "torchaudio")]
+    return [name for name in names if subprocess.run([*argv, f"import {name}"], capture_output=True).returncode]
 
 
 def choose(rows: list[dict[str, Any]], torch: str | None) -> dict[str, Any]:
@@ -69,6 +80,34 @@ def pinned(requirements: str, torch: str | None) -> str:
     return TORCH_LINE.sub(f"torch=={torch}", requirements) if torch else requirements
 
 
+def told_version(folder: str) -> str | None:
+    for name, key in VERSION_FILES:
+        try:
+            with open(os.path.join(folder, name), encoding="utf-8") as handle:
+                found = re.search(rf'^{key} = "(\d+\.\d+\.\d+)"', handle.read(), re.MULTILINE)
+        except FileNotFoundError:
+            continue
+        if found:
+            return found[1]
+    return None
+
+
+def same(told: str, wanted: str) -> bool:
+    """Whether a source is of a release; some tags were set on a source that tells the release before it."""
+    numbers = re.match(r"v?(\d+)\.(\d+)\.(\d+)$", wanted)
+    if not numbers:
+        return True
+    is_of = [int(part) for part in told.split(".")]
+    asked = [int(part) for part in numbers.groups()]
+    return is_of[:2] == asked[:2] and is_of[2] in (asked[2], asked[2] - 1)
+
+
+def check_version(folder: str, wanted: str) -> None:
+    told = told_version(folder)
+    if told and not same(told, wanted):
+        sys.exit(f"The source is ComfyUI {told}, and the entry has version: {wanted}. Write version: v{told}.")
+
+
 def write(folder: str, torch: str | None, limits: list[str]) -> None:
     requirements = os.path.join(folder, "requirements.txt")
     with open(requirements, encoding="utf-8") as handle:
@@ -80,8 +119,13 @@ def write(folder: str, torch: str | None, limits: list[str]) -> None:
 
 
 def main() -> None:
+    if "--unfit" in sys.argv:
+        print(json.dumps(unfit(installed())))
+        return
     with open(sys.argv[1], encoding="utf-8") as handle:
         wanted = json.load(handle)
+    if "--look" not in sys.argv:
+        check_version(wanted["install_dir"], wanted["version"])
     there = installed()
     row = choose(wanted["constraints"], there.get("torch") or wanted["torch"])
     torch = there.get("torch") or wanted["torch"] or row["version"]
