@@ -19,6 +19,8 @@ import tempfile
 import time
 from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence
 
+ROOT_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+
 
 class Result(NamedTuple):
     rc: int
@@ -37,8 +39,7 @@ def run_process(
     data: str | None = None,
 ) -> Result:
     """Run a program in a process group of its own, so that a hung one is killed with its children."""
-    environment = dict(os.environ, LC_ALL="C", LANGUAGE="C")
-    environment.update(env or {})
+    environment = {**_environment(), **(env or {})}
     try:
         process = subprocess.Popen(
             list(argv),
@@ -77,7 +78,7 @@ def follow_process(argv: Sequence[str], line: Callable[[str], float | None], sil
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=complaints,
-                env=dict(os.environ, LC_ALL="C", LANGUAGE="C"),
+                env=_environment(),
                 start_new_session=True,
                 close_fds=True,
             )
@@ -105,6 +106,13 @@ def follow_process(argv: Sequence[str], line: Callable[[str], float | None], sil
         complaints.seek(0)
         told = complaints.read(65536).decode("utf-8", "replace")
     return Result(process.returncode, heard.decode("utf-8", "replace"), told, timed_out)
+
+
+def _environment() -> dict[str, str]:
+    """That of this process, in plain words, with the folders of root's programs, which su and some sudo leave out."""
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    missing = [folder for folder in ROOT_FOLDERS if folder not in folders]
+    return {**os.environ, "LC_ALL": "C", "LANGUAGE": "C", "PATH": os.pathsep.join([*folders, *missing])}
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
