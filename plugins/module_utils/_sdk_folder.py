@@ -10,6 +10,7 @@ the link ``<folder>/current`` names the one in use. It is never mixed with the s
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import Any, Callable
 
@@ -58,13 +59,19 @@ def system_versions() -> dict[str, str]:
     # Rarely needed, and dear to import.
     import importlib.metadata
 
-    found = {"python": sys.executable or "python3"}
+    found = {"python": _interpreter()}
     for name in (*DISTRIBUTIONS, *OPTIONAL):
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+def _interpreter() -> str:
+    """One interpreter has several names; what tells a virtual environment from it is its own path."""
+    path = sys.executable or "python3"
+    return path if sys.prefix != sys.base_prefix else os.path.realpath(path)
 
 
 def active(system: System, folder: str) -> str | None:

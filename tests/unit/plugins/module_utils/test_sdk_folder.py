@@ -194,7 +194,7 @@ def test_the_trial_talks_to_an_engine_of_its_own(tmp_path, docker, works):
 
 def test_versions_are_those_that_would_be_imported():
     found = _sdk_folder.system_versions()
-    assert found["python"] == sys.executable
+    assert pathlib.Path(found["python"]).samefile(sys.executable)
     if "docker" in found:
         told = subprocess.run(
             [sys.executable, "-c", "import docker; print(docker.__version__)"],
@@ -203,3 +203,13 @@ def test_versions_are_those_that_would_be_imported():
             check=True,
         )
         assert told.stdout.strip() == found["docker"]
+
+
+@pytest.mark.parametrize(("prefix", "seen"), [("/usr", "python3.11"), ("/opt/venv", "python3")])
+def test_one_interpreter_under_two_names_is_recorded_once(tmp_path, monkeypatch, prefix, seen):
+    (tmp_path / "python3.11").touch()
+    (tmp_path / "python3").symlink_to("python3.11")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python3"))
+    monkeypatch.setattr(sys, "prefix", prefix)
+    monkeypatch.setattr(sys, "base_prefix", "/usr")
+    assert _sdk_folder.system_versions()["python"] == str(tmp_path / seen)
