@@ -16,6 +16,9 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
+from ansible.errors import AnsibleError
+
+from ansible_collections.ascend.fleet.plugins.plugin_utils._inventory import _template_flaw
 
 PLAYBOOK = """
 - name: Compile
@@ -239,6 +242,13 @@ def test_every_error_is_told_and_nothing_happens(play, door, tmp_path):
     assert ran.kept is None
     assert not knocked(door)
     assert not (tmp_path / "fleet-report").exists()
+
+
+def test_the_place_of_an_error_is_told_whole_whatever_its_folder_is_called():
+    class UndefinedError(AnsibleError):
+        _formatted_source_context = "Origin: /srv/NPU \u96c6\u7fa4/inv/all.yml:3:5\n\n3 nobody"
+
+    assert "(/srv/NPU \u96c6\u7fa4/inv/all.yml:3:5)" in _template_flaw("fleet_x", UndefinedError("nobody")).message
 
 
 def test_what_fails_can_be_judged(play):
