@@ -233,6 +233,7 @@ def test_a_tag_that_no_step_has_is_refused(fleet: Fleet) -> None:
     run = fleet.run("site", "--tags", "prepare,depoly")
     assert run.rc != 0
     assert "No step has the tag depoly; there are prepare, stage" in run.out
+    assert "add --skip-tags always" in run.out
     assert run.calls == []
 
 
@@ -277,6 +278,13 @@ def test_hosts_that_only_some_name_are_refused(fleet: Fleet) -> None:
     run = fleet.run("drift", "--limit", "web1")
     assert run.rc != 0
     assert 'No host matches fleet_hosts "fleet"' in run.out
+
+
+def test_a_limit_within_an_inventory_that_could_not_be_read_is_no_success(fleet: Fleet) -> None:
+    fleet.hosts = fleet.others = {}
+    run = fleet.run("site", "--limit", "n1")
+    assert run.rc != 0
+    assert "The inventory holds no host" in run.out
 
 
 def test_drift_names_every_difference(fleet: Fleet) -> None:
