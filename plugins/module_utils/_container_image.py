@@ -10,7 +10,7 @@ from typing import Any, Dict
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _image_detect, _node_images
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import EngineReader
-from ansible_collections.ascend.fleet.plugins.module_utils._findings import ERROR, FleetError, action
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import ERROR, FleetError, action, answered
 from ansible_collections.ascend.fleet.plugins.module_utils._image_bring import Bringer
 from ansible_collections.ascend.fleet.plugins.module_utils._image_engine import ImageEngine
 from ansible_collections.ascend.fleet.plugins.module_utils._image_reference import parse
@@ -22,13 +22,13 @@ Json = Dict[str, Any]
 
 
 def handle(params: Json, check_mode: bool, system: System | None = None) -> Json:
-    system = system or System()
-    try:
-        engine = _image_detect.engine(system, EngineReader(params["docker_socket"]), params)
-        sources = _sources(system, params, engine)
-        return (_absent if params["state"] == "absent" else _present)(system, engine, sources, params, check_mode)
-    except FleetError as error:
-        return {"failed": True, "changed": False, "msg": error.told(), "findings": [error.finding]}
+    return answered(lambda: _handle(params, check_mode, system or System()))
+
+
+def _handle(params: Json, check_mode: bool, system: System) -> Json:
+    engine = _image_detect.engine(system, EngineReader(params["docker_socket"]), params)
+    sources = _sources(system, params, engine)
+    return (_absent if params["state"] == "absent" else _present)(system, engine, sources, params, check_mode)
 
 
 def _sources(system: System, params: Json, engine: ImageEngine) -> Sources:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import time
 from typing import Any, Dict
@@ -90,7 +89,9 @@ def _called(system: System, params: Json, check_mode: bool) -> Json:
             return _dataset.result(system, want, None)
         if lock.try_acquire():
             _work.sweep(system, f"{STATUS_DIR}/datasets")
-            _work.start(system, lock, work, {"id": "-", "owner": "-"}, lambda tell: _job(system, want, tell), file)
+            _work.start(
+                system, lock, work, {"id": "-", "owner": "-"}, lambda tell: _dataset.bring(system, want, tell), file
+            )
         elif _digest_of(system, file) != work:
             raise FleetError("model-busy", f"Other work on {want.path} is under way.", key="path", value=want.path)
     status = _work.wait(system, work, params["wait"], lock.is_held, file)
@@ -115,8 +116,3 @@ def _ended(system: System, file: str, work: str) -> Json | None:
     system.remove(file)
     result: Json = status["result"]
     return result if time.time() - status["updated"] < FRESH_SECONDS else None
-
-
-def _job(system: System, want: Want, tell: _work.Progress) -> Json:
-    os.umask(0o022)
-    return _dataset.bring(system, want, tell)

@@ -16,6 +16,7 @@ from typing import Any, Callable, NamedTuple
 ERROR = "error"
 WARNING = "warning"
 INFO = "info"
+UMASK = 0o022
 
 
 class Check(NamedTuple):
@@ -590,7 +591,12 @@ def unwritable(error: Exception) -> FleetError | None:
 
 
 def answered(call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """The result of a module, also where it refuses."""
+    """The result of a module, also where it refuses.
+
+    What it makes has the modes that it gives, whatever the umask of whoever became root: the connection's user fetches
+    from below these folders.
+    """
+    before = os.umask(UMASK)
     try:
         return call()
     except FleetError as error:
@@ -600,6 +606,8 @@ def answered(call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         if told is None:
             raise
         return _failure(told)
+    finally:
+        os.umask(before)
 
 
 def failed(result: dict[str, Any], errors: list[dict[str, Any]]) -> dict[str, Any]:

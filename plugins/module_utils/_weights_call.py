@@ -241,7 +241,6 @@ def _begun(system: System, params: Json, order: Order, check_mode: bool = False)
     shares: list[Share] = []
 
     def job(progress: _work.Progress) -> Json:
-        os.umask(0o022)
         began = time.monotonic()
         if check_mode:
             delivery = Delivery(system, order, board, progress)

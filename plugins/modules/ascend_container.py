@@ -523,6 +523,8 @@ replies:
   sample: []
 """
 
+import os
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.ascend.fleet.plugins.module_utils._container_run import Refused, run
@@ -531,7 +533,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils._container_spec impor
     argument_spec,
     parse_words,
 )
-from ansible_collections.ascend.fleet.plugins.module_utils._findings import WARNING, FleetError
+from ansible_collections.ascend.fleet.plugins.module_utils._findings import UMASK, WARNING, FleetError
 from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
 EXPECT = {
@@ -601,6 +603,7 @@ def main() -> None:
             probe["command"] = parse_words(probe["command"])
     except OptionError as wrong:
         module.fail_json(msg=f"Container {module.params['name']}, option probe.command: {wrong}. {wrong.remedy}")
+    os.umask(UMASK)
     try:
         result = run(module.params, module.check_mode, System(), module.debug, run_id="ascend_container")
     except Refused as refused:

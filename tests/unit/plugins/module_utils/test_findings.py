@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import ast
+import os
+import stat
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.ascend.fleet.plugins.module_utils import _findings
+from ansible_collections.ascend.fleet.plugins.module_utils._system import System
 
 PLUGINS = Path(_findings.__file__).parents[1]
 MAKERS = {"finding": 0, "FleetError": 0, "_against": 1}
@@ -53,3 +56,13 @@ def test_a_failure_tells_what_was_added_to_its_finding():
     failure = _findings.FleetError("step-failed", "It broke.", "Mend it.")
     failure.finding["message"] += " It could not be put back."
     assert failure.told() == "It broke. It could not be put back. Mend it."
+
+
+def test_folders_are_open_to_the_user_of_the_connection_whatever_the_umask(tmp_path):
+    system, before = System(str(tmp_path)), os.umask(0o077)
+    try:
+        _findings.answered(lambda: system.makedirs("/state/outgoing", 0o711) or {})
+        assert os.umask(0o077) == 0o077
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("state", "state/outgoing")] == [0o755, 0o711]
