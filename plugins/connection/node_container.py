@@ -148,6 +148,18 @@ LARGEST = 256 << 10
 NO_ROOM_FOR_INPUT = b"here-document"
 
 
+# The way into a container gives sudo no password, so that the advice for other tasks would mislead.
+SUDO_ASKS = re.compile(r"sudo: .*\bpassword\b.*")
+WITHOUT_PASSWORD = (
+    "sudo asks for one there. No password is given on the way into a container: let the user run sudo without one"
+    " (NOPASSWD) on the nodes that bake, or make it a member of the group of the engine's socket"
+)
+
+
+def _reason(told: bytes) -> str:
+    return SUDO_ASKS.sub(WITHOUT_PASSWORD, told.decode("utf-8", "replace").strip())
+
+
 class _Upload:
     """A file in the place of the bytes to send, so that it is never in memory as a whole."""
 
@@ -307,7 +319,7 @@ class Connection(SshConnection):
         status, told, wrong = super().exec_command(
             self._client("inspect", "--type", "container", "--format", "{{.State.Status}}", name), sudoable=False
         )
-        state, reason = told.decode("utf-8", "replace").strip(), wrong.decode("utf-8", "replace").strip()
+        state, reason = told.decode("utf-8", "replace").strip(), _reason(wrong)
         if status == 0 and state != "running":
             raise AnsibleConnectionFailure(f"Container {name} on {node} is {state}, not running; start it.")
         if status and "No such container" in reason:
