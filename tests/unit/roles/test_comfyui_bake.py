@@ -74,6 +74,13 @@ def test_the_packages_go_with_the_torch_that_is_there(torch, series, numpy):
     assert "requests" in row["add"]
 
 
+def test_an_image_without_torch_gets_no_packages_for_an_old_one_that_is_not_to_be_installed():
+    old = {"torch": "2.1", "version": None, "pins": {"torchvision": "==0.16.0"}, "add": []}
+    anything = {"torch": None, "version": None, "pins": {}, "add": []}
+    assert prepare.choose([old, anything], None) is anything
+    assert prepare.choose([old, anything], "2.1.0") is old
+
+
 @pytest.mark.parametrize(
     ("torch", "limit"), [("2.1.0", "==2.1.0"), ("2.8.0+cpu", "<2.11"), ("2.11.0", None), ("2.13.0", None), (None, None)]
 )

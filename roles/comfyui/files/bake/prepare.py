@@ -47,10 +47,10 @@ def unfit(there: Iterable[str]) -> list[str]:
 
 
 def choose(rows: list[dict[str, Any]], torch: str | None) -> dict[str, Any]:
-    """The first row for this torch; without any torch, the first that names one."""
+    """The first row for this torch; without any torch, the first that says which to install or goes with any."""
     series = ".".join(torch.split(".")[:2]) if torch else None
     for row in rows:
-        if row["torch"] in (series, None) or series is None:
+        if row["torch"] in (series, None) or (series is None and row["version"]):
             return row
     return {"torch": None, "version": None, "pins": {}, "add": []}
 
