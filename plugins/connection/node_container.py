@@ -151,7 +151,7 @@ NO_ROOM_FOR_INPUT = b"here-document"
 # The way into a container gives sudo no password, so that the advice for other tasks would mislead.
 SUDO_ASKS = re.compile(r"sudo: .*\bpassword\b.*")
 WITHOUT_PASSWORD = (
-    "sudo asks for one there. No password is given on the way into a container: let the user run sudo without one"
+    "sudo asks for a password, and none can be given on the way into a container: let the user run sudo without one"
     " (NOPASSWD) on the nodes that bake, or make it a member of the group of the engine's socket"
 )
 
