@@ -78,12 +78,16 @@ def oldest() -> str:
 class Flag(NamedTuple):
     takes: str
     since: str
+    until: str | None = None
 
 
 @cache
 def flags() -> dict[str, Flag]:
     rows = _table()["flags"]["rows"]
-    return {f"--{name}": Flag(row["takes"], row["since"]) for row in rows for name in row["names"].split()}
+    known = (
+        (name, Flag(row["takes"], row["since"], row.get("until"))) for row in rows for name in row["names"].split()
+    )
+    return {f"--{name}": flag for name, flag in known}
 
 
 @cache
@@ -94,7 +98,7 @@ def newest() -> Version:
 
 def knows(flag: str, number: Version) -> bool:
     found = flags().get(flag)
-    return found is not None and number >= _number(found.since)
+    return found is not None and _has(found, number)
 
 
 def constraints(number: Version | None) -> list[dict[str, Any]]:
@@ -185,17 +189,21 @@ def proof(name: str, prefix: str, size: int, steps: int) -> Graph:
     return made
 
 
+def _has(flag: Flag, number: Version) -> bool:
+    return _number(flag.since) <= number and (flag.until is None or number < _number(flag.until))
+
+
 def wrong_flags(arguments: Sequence[str], number: Version | None) -> Iterator[tuple[str, str]]:
-    """Flags that this release does not have, and the release they came with."""
+    """Flags that this release does not have, and the release they came with when that is a later one."""
     if number is None:
         return
     for word in arguments:
         name = word.partition("=")[0]
         found = flags().get(name)
         # A release newer than the table may have flags that the table does not have.
-        wrong = number < _number(found.since) if found else number <= newest()
+        wrong = not _has(found, number) if found else number <= newest()
         if name.startswith("--") and wrong:
-            yield name, found.since if found else ""
+            yield name, found.since if found and number < _number(found.since) else ""
 
 
 @cache

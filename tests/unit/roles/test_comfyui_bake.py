@@ -96,6 +96,15 @@ def test_what_the_image_has_comes_first_and_then_what_the_user_limits():
     assert [line for line in lines if line.startswith(("kornia", "numpy"))] == ["kornia==0.7.3", "numpy<1.26"]
 
 
+@pytest.mark.parametrize(
+    ("version", "torch", "numpy"),
+    [((0, 3, 64), "2.1.0", True), ((0, 7, 0), "2.1.0", True), ((0, 8, 0), "2.1.0", False), ((0, 3, 64), None, False)],
+)
+def test_a_newer_release_beside_the_old_torch_gets_packages_that_go_with_it(version, torch, numpy):
+    row = prepare.choose(_comfyui.constraints(version), torch)
+    assert (row["pins"].get("numpy") == "==1.26.4") is numpy
+
+
 # What the source tells of itself
 
 

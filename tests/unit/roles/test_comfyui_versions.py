@@ -28,6 +28,11 @@ def test_a_release_newer_than_the_table_may_have_flags_of_its_own():
     assert wrong(["--not-yet-thought-of", "--cache-none"], (0, 3, 7)) == ["--not-yet-thought-of", "--cache-none"]
 
 
+def test_a_flag_that_a_release_no_longer_has_is_refused():
+    assert wrong(["--normalvram"], (0, 21, 1)) == []
+    assert list(_comfyui.wrong_flags(["--normalvram"], (0, 22, 0))) == [("--normalvram", "")]
+
+
 def test_flags_that_the_collection_writes_are_written_for_a_newer_release_too():
     words = compiled({"version": "v99.0.0", "extra_args": "--not-yet-thought-of"}).container["command"]
     assert words[-1] == "--not-yet-thought-of"
