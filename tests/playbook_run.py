@@ -45,7 +45,9 @@ class Outcome:
 
 
 def command(playbook: str, inventory: Path, *arguments: str) -> list[str]:
-    return [PROGRAM, "-i", str(inventory), f"ascend.fleet.{playbook}", *arguments]
+    """``playbook`` is the name of one of ours, or the path of somebody's own."""
+    named = playbook if playbook.endswith(".yml") else f"ascend.fleet.{playbook}"
+    return [PROGRAM, "-i", str(inventory), named, *arguments]
 
 
 def environment(collections: str) -> dict[str, str]:
