@@ -13,6 +13,7 @@ import functools
 import http.client
 import io
 import json
+import re
 import socket
 import struct
 import tarfile
@@ -50,6 +51,10 @@ _ERRNO_REASONS = {
 LOG_LIMIT = 4 * 1024 * 1024
 _FRAME_HEADER = 8
 _LOG_STREAMS = (0, 1, 2)
+# CSI, OSC and the other sequences of ECMA-48.
+_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
+_WRITTEN_OVER = re.compile(r"^[^\n]*\r(?=[^\n])", re.MULTILINE)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class EngineUnavailable(FleetError):  # noqa: N818 - a state of the engine, not of this code
@@ -153,7 +158,7 @@ class EngineReader:
         status, body = self._request("GET", f"/containers/{quote(name, safe='')}/logs?{query}")
         if status != http.client.OK:
             return ""
-        return demultiplex(body).decode("utf-8", "replace")
+        return said(body)
 
     def log_since(self, name: str, seconds: float, limit: int = LOG_LIMIT) -> str | None:
         """What the container wrote first after a moment; None where its log driver cannot be read back."""
@@ -161,7 +166,7 @@ class EngineReader:
         status, body = self._request("GET", f"/containers/{quote(name, safe='')}/logs?{query}", limit=limit)
         if status != http.client.OK:
             return None
-        return demultiplex(body).decode("utf-8", "replace")
+        return said(body)
 
     def file(self, name: str, path: str) -> str | None:
         """The text of a file inside a container, running or not, without starting anything in it."""
@@ -188,7 +193,7 @@ class EngineReader:
             raise EngineRefusedError(status, message_of(output), what)
         ended = self._object(f"/exec/{created['Id']}/json", what)
         code = ended.get("ExitCode")
-        return (-1 if code is None else int(code)), demultiplex(output).decode("utf-8", "replace")
+        return (-1 if code is None else int(code)), said(output)
 
     def _object(self, path: str, what: str) -> dict[str, Any]:
         answer = self._json("GET", path, what)
@@ -287,6 +292,12 @@ def message_of(content: bytes) -> str:
     except ValueError:
         return text
     return str(answer.get("message", text)) if isinstance(answer, dict) else text
+
+
+def said(raw: bytes) -> str:
+    """What a process wrote, as a terminal would leave it: no colours, no orders to the terminal of whoever reads it."""
+    text = _ESCAPE.sub("", demultiplex(raw).decode("utf-8", "replace")).replace("\r\n", "\n")
+    return _CONTROL.sub("", _WRITTEN_OVER.sub("", text))
 
 
 def demultiplex(raw: bytes) -> bytes:

@@ -30,6 +30,7 @@ from ansible_collections.ascend.fleet.plugins.module_utils._engine_socket import
     EngineUnavailable,
     OneLook,
     demultiplex,
+    said,
     socket_of,
 )
 from ansible_collections.ascend.fleet.plugins.module_utils._engine_stream import StreamError, order
@@ -40,7 +41,7 @@ Serve = Callable[[Callable[[socket.socket], None]], str]
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    listeners = []
+    listeners: list[tuple[socket.socket, threading.Thread]] = []
     with tempfile.TemporaryDirectory(prefix="sock-") as folder:
 
         def start(answer: Callable[[socket.socket], None]) -> str:
@@ -48,7 +49,6 @@ def serve() -> Iterator[Serve]:
             listener = socket.socket(socket.AF_UNIX)
             listener.bind(path)
             listener.listen()
-            listeners.append(listener)
 
             def loop() -> None:
                 while True:
@@ -60,11 +60,15 @@ def serve() -> Iterator[Serve]:
                         connection.recv(65536)
                         answer(connection)
 
-            threading.Thread(target=loop, daemon=True).start()
+            listeners.append((listener, threading.Thread(target=loop, daemon=True)))
+            listeners[-1][1].start()
             return path
 
         yield start
-        for listener in listeners:
+        for listener, thread in listeners:
+            # Closed under a thread that is about to accept, its number would be that of the next test's listener.
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
             listener.close()
 
 
@@ -231,6 +235,24 @@ def frame(stream: int, text: bytes) -> bytes:
 )
 def test_log_streams(raw: bytes, text: bytes) -> None:
     assert demultiplex(raw) == text
+
+
+@pytest.mark.parametrize(
+    ("written", "left"),
+    [
+        ("\x1b[32mINFO\x1b[0m:  up\n", "INFO:  up\n"),
+        ("\x1b[38;2;255;0;0mred\x1b[m", "red"),
+        ("\x1b]0;title\x07a\x1b]8;;http://x\x1b\\b\x1b]8;;\x1b\\", "ab"),
+        ("\x1b(Bplain\x1b=\x1bc", "plain"),
+        (" 10%|#   |\r 50%|##  |\r100%|####|\nnext\r\n", "100%|####|\nnext\n"),
+        ("half\r", "half"),
+        ("bell\x07 back\b\x9b31m\x7f\x1b", "bell back31m"),
+        ("tab\tand 模型 stay", "tab\tand 模型 stay"),
+        ("\x1b]0;cut off\nthe next line", "\nthe next line"),
+    ],
+)
+def test_what_was_meant_for_a_terminal_reaches_no_terminal(written: str, left: str) -> None:
+    assert said(frame(1, written.encode())) == left
 
 
 @pytest.mark.parametrize("value", ["unix:///run/x.sock", "/run/x.sock"])
