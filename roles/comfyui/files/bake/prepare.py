@@ -41,9 +41,12 @@ def installed(names: Iterable[str] = FAMILY) -> dict[str, str]:
 
 def unfit(there: Iterable[str]) -> list[str]:
     """What is there and cannot be loaded beside torch: built for CUDA, or for another torch."""
-    argv = [sys.executable, "-c"]
     names = [name for name in there if name in ("torchvision", "torchaudio")]
-    return [name for name in names if subprocess.run([*argv, f"import {name}"], capture_output=True).returncode]
+    return [name for name in names if _status([sys.executable, "-c", f"import {name}"])]
+
+
+def _status(argv: list[str]) -> int:
+    return subprocess.run(argv, capture_output=True, check=False).returncode
 
 
 def choose(rows: list[dict[str, Any]], torch: str | None) -> dict[str, Any]:
