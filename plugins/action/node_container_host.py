@@ -21,6 +21,7 @@ OWN = {
     "environment_file": "ansible_node_container_environment_file",
     "on_loss": "ansible_node_container_on_loss",
 }
+SUDO_PASSWORD = "ansible_node_container_sudo_password"
 
 
 class ActionModule(ActionBase):
@@ -40,6 +41,7 @@ class ActionModule(ActionBase):
         )
         name = args["name"] or f"{task_vars['inventory_hostname']}.{args['container']}"
         variables = {
+            **self._sudo_password(),
             **self._way(task_vars),
             "ansible_connection": CONNECTION,
             "ansible_node_container": args["container"],
@@ -52,6 +54,14 @@ class ActionModule(ActionBase):
         result.update(host=name, _ansible_no_log=True)
         result["add_host"] = {"host_name": name, "groups": [], "host_vars": variables}
         return result
+
+    def _sudo_password(self) -> dict[str, str]:
+        """The password of the task's become, which ``sudo`` on the way into the container asks for as well."""
+        become = self._connection.become
+        if become is None or become.name != "sudo":
+            return {}
+        password = become.get_option("become_pass", playcontext=self._play_context)
+        return {SUDO_PASSWORD: str(password)} if password else {}
 
     def _way(self, task_vars: dict[str, Any]) -> dict[str, Any]:
         """How the node is reached: every variable that its connection reads."""

@@ -48,13 +48,21 @@ options:
       - name: ansible_node_container_socket
   engine_sudo:
     description:
-      - Whether the client is run by C(sudo) on the node, which must ask for no password then.
+      - Whether the client is run by C(sudo) on the node.
       - V(auto) does so where the user of the connection may not write to the socket.
     type: str
     choices: [auto, always, never]
     default: auto
     vars:
       - name: ansible_node_container_sudo
+  sudo_password:
+    description:
+      - Password for that C(sudo), where it asks for one. It reaches the node on standard input, and no list of
+        processes shows it.
+      - A command inside the container that asks for a password of its own (O(ignore:become_pass)) cannot be run then.
+    type: str
+    vars:
+      - name: ansible_node_container_sudo_password
   environment_file:
     description:
       - File inside the container that the shell reads before every command, where it exists. Unlike the keyword
@@ -148,16 +156,21 @@ LARGEST = 256 << 10
 NO_ROOM_FOR_INPUT = b"here-document"
 
 
-# The way into a container gives sudo no password, so that the advice for other tasks would mislead.
+# The way into a container has its own variable for it, so that the advice for other tasks would mislead.
 SUDO_ASKS = re.compile(r"sudo: .*\bpassword\b.*")
-WITHOUT_PASSWORD = (
-    "sudo asks for a password, and none can be given on the way into a container: let the user run sudo without one"
-    " (NOPASSWD) on the nodes that bake, or make it a member of the group of the engine's socket"
-)
+SUDO_REFUSES = "sudo on the node asks for a password and got none, or a wrong one: correct {variable}"
+PASSWORD = "ansible_node_container_sudo_password"
+# The same name on the controller and on the node; sudo asks a program for the password, which prints this variable.
+SECRET = "FLEET_SUDO_PASSWORD"
+TAKES_SECRET = f"IFS= read -r {SECRET}; "
+ASKED = f'export {SECRET} SUDO_ASKPASS="$(command -v printenv)"; set -- sudo -A -p {SECRET}'
+NOT_ASKED = "set -- sudo -n"
+# Sends it before everything else, and keeps it from what it is sent through.
+SENDS_SECRET = f'{{ printenv {SECRET}; %s; }} | {{ unset {SECRET}; exec "$@"; }}'
 
 
 def _reason(told: bytes) -> str:
-    return SUDO_ASKS.sub(WITHOUT_PASSWORD, told.decode("utf-8", "replace").strip())
+    return SUDO_ASKS.sub(SUDO_REFUSES.format(variable=PASSWORD), told.decode("utf-8", "replace").strip())
 
 
 class _Upload:
@@ -215,7 +228,7 @@ class Connection(SshConnection):
             if self._session is None:
                 if self._needs_password():
                     return None
-                self._session = Session(self._entrance())
+                self._session = Session(self._entrance(), self._first_line())
             outcome = self._session.run(self._with_environment(cmd), text)
             return None if outcome[0] and NO_ROOM_FOR_INPUT in outcome[2] else outcome
         except SessionLost as lost:
@@ -306,10 +319,19 @@ class Connection(SshConnection):
 
     def _client(self, *arguments: str) -> str:
         socket = shlex.quote(self.get_option("engine_socket"))
+        become = ASKED if self._secret() else NOT_ASKED
         client = shlex.join([self.get_option("engine_cli"), "-H", f"unix://{self.get_option('engine_socket')}"])
-        sudo = {"auto": f"[ -w {socket} ] || set -- sudo -n; ", "always": "set -- sudo -n; ", "never": ""}
-        script = f'{sudo[self.get_option("engine_sudo")]}exec "$@" {client} {shlex.join(arguments)}'
+        sudo = {"auto": f"[ -w {socket} ] || {{ {become}; }}; ", "always": f"{become}; ", "never": ""}
+        take = TAKES_SECRET if self._secret() else ""
+        script = f'{take}{sudo[self.get_option("engine_sudo")]}exec "$@" {client} {shlex.join(arguments)}'
         return f"/bin/sh -c {shlex.quote(script)}"
+
+    def _secret(self) -> str | None:
+        """The password for sudo on the node."""
+        return str(self.get_option("sudo_password") or "") or None
+
+    def _first_line(self) -> bytes:
+        return f"{self._secret()}\n".encode() if self._secret() else b""
 
     def _check_entry(self) -> None:
         """Refuse with one sentence where the container cannot be entered; what runs in it may have said the like."""
@@ -351,7 +373,14 @@ class Connection(SshConnection):
     def _bare_run(self, cmd: list[bytes], in_data: t.Any, sudoable: bool = True, checkrc: bool = True) -> Outcome:
         if self._download is not None:
             cmd = [b"/bin/sh", b"-c", b'exec "$@" > "$0"', os.fsencode(self._download), *cmd]
-        outcome: Outcome = super()._bare_run(cmd, in_data, sudoable=sudoable, checkrc=checkrc)
+        if self._secret():
+            # Not among the data, which the plugin of ssh sends when it thinks fit.
+            cmd = [b"/bin/sh", b"-c", (SENDS_SECRET % ("exec cat" if in_data else ":")).encode(), b"sh", *cmd]
+            os.environ[SECRET] = str(self._secret())
+        try:
+            outcome: Outcome = super()._bare_run(cmd, in_data, sudoable=sudoable, checkrc=checkrc)
+        finally:
+            os.environ.pop(SECRET, None)
         return outcome
 
     def _send_initial_data(self, fh: t.Any, in_data: t.Any, ssh_process: subprocess.Popen[bytes]) -> None:

@@ -14,7 +14,8 @@ author: ascend.fleet contributors (@ascend-fleet)
 description:
   - Adds a host to the inventory in memory whose tasks run inside a running container of the current node,
     by the connection P(ascend.fleet.node_container#connection).
-  - The node is reached in the same way as now, with all variables of its connection.
+  - The node is reached in the same way as now, with all variables of its connection. Where the task becomes root by
+    C(sudo) with a password, the way into the container uses the same one.
   - Later tasks go there with C(delegate_to), or in a play of their own.
 options:
   container:

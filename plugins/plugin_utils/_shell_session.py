@@ -30,9 +30,13 @@ class SessionLost(Exception):  # noqa: N818 - a state of the session
 
 
 class Session:
-    """A shell that reads commands from its standard input; ``argv`` starts it, here or far away."""
+    """A shell that reads commands from its standard input; ``argv`` starts it, here or far away.
 
-    def __init__(self, argv: Sequence[bytes]) -> None:
+    What is on the way to the shell reads the line ``first``.
+    """
+
+    def __init__(self, argv: Sequence[bytes], first: bytes = b"") -> None:
+        self._first = first
         self._process = subprocess.Popen(
             list(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
         )
@@ -47,7 +51,8 @@ class Session:
             f"/bin/sh -c {shlex.quote(command)} {source}\n"
             f"printf '%s%s\\n' '{end.decode()}' \"$?\"; printf '%s\\n' '{end.decode()}' >&2\n"
         )
-        out, err = self._talk(script.encode("utf-8", "surrogateescape"), end)
+        out, err = self._talk(self._first + script.encode("utf-8", "surrogateescape"), end)
+        self._first = b""
         _before, begun, rest = out.partition(begin)
         said, ended, status = rest.rpartition(end)
         wrong, silent, _newline = err.rpartition(end)

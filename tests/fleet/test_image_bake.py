@@ -19,6 +19,7 @@ import pytest
 
 from tests.doubles.authority import certificates
 from tests.fleet.conftest import Ground, answer, containers, docker, until
+from tests.fleet.users import asked
 from tests.playbook_run import Outcome
 from tests.simfleet.fleet import Fleet
 from tests.simfleet.node import Node
@@ -227,7 +228,8 @@ def test_without_a_registry_the_image_travels_by_way_of_the_controller_where_it_
     networked = {**networked, "fleet_registry": None}
     old = {node.name: image(node) for node in (bakery.node("n1"), bakery.node("n2"))}
     before = [commits(node) for node in bakery.fleet.nodes]
-    alone = bakery.deploy(bakery.page("three"), "--limit", "n1", **networked)
+    with asked(bakery.node("n1")) as user:
+        alone = bakery.deploy(bakery.page("three"), "--limit", "n1", "-e", json.dumps(user), **networked)
     assert alone.rc == 0, alone.out
     assert "Bring the archive to the controller" not in alone.out, "nobody else needs it"
 

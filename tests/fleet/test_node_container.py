@@ -21,7 +21,8 @@ import yaml
 from tests import fleet_workbench, playbook_run
 from tests.doubles import lfs_release
 from tests.doubles.lfs_server import LfsServer
-from tests.fleet.conftest import COLLECTIONS, docker
+from tests.fleet.conftest import COLLECTIONS, docker, until
+from tests.fleet.users import ASKED, PASSWORD, asked
 from tests.simfleet import inventory
 from tests.simfleet.fleet import Fleet
 from tests.simfleet.node import Node
@@ -37,6 +38,7 @@ REPOSITORY = (
     "git init -q /srv/repository && cd /srv/repository && echo one > file && git add . && "
     "git -c user.name=a -c user.email=a@b commit -qm one && git tag v1"
 )
+REFUSED = "sudo on the node asks for a password and got none, or a wrong one"
 
 
 class Box:
@@ -57,11 +59,14 @@ class Box:
             "node": known,
             "box": inside,
             "ops": {**inside, "ansible_user": "ops"},
+            "asked": {**inside, "ansible_user": ASKED, "ansible_node_container_sudo_password": PASSWORD},
             "jump": {**inside, "ansible_ssh_common_args": f"{common} -o ProxyCommand='{hop}' -o ControlPath=none"},
             "absent": {**inside, "ansible_node_container": "nobody-made-it"},
             "stopped": {**inside, "ansible_node_container": "stopped"},
             "paused": {**inside, "ansible_node_container": "paused"},
             "stranger": {**inside, "ansible_node_container_user": "stranger"},
+            "unasked": {**inside, "ansible_user": ASKED},
+            "mistaken": {**inside, "ansible_user": ASKED, "ansible_node_container_sudo_password": "no"},
             "helpless": {**inside, "ansible_user": "ops", "ansible_node_container_sudo": "never"},
             "toolless": {**inside, "ansible_node_container_cli": "no-such-client"},
         }
@@ -113,7 +118,8 @@ def box(servers: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bo
     found.run("sh", "-c", f"mkdir -p /srv/wheels; {REPOSITORY}")
     text = base64.b64encode((found.folder / WHEEL).read_bytes()).decode()
     found.run("sh", "-c", f"echo {text} | base64 -d > /srv/wheels/{WHEEL}")
-    yield found
+    with asked(found.node):
+        yield found
     docker(found.node, "rm", "--force", "box", "stopped", "paused")
 
 
@@ -139,7 +145,7 @@ def test_what_was_asked_for_is_there(box: Box, first: subprocess.CompletedProces
     assert owners.splitlines() == [f"ma-user 640 {len(rendered.encode())}", "root 644 0", "ma-user 600 4"]
 
 
-@pytest.mark.parametrize("host", ["ops", "jump"])
+@pytest.mark.parametrize("host", ["ops", "asked", "jump"])
 def test_a_user_with_sudo_and_a_way_through_another_node_lead_there_too(
     box: Box, first: subprocess.CompletedProcess[str], host: str
 ):
@@ -156,7 +162,7 @@ def test_large_files_arrive_whole_both_ways(box: Box, first: subprocess.Complete
 def test_a_second_run_changes_nothing(box: Box, first: subprocess.CompletedProcess[str]):
     again = box.play()
     assert again.returncode == 0, again.stdout + again.stderr
-    assert again.stdout.count("changed=0") == 3, again.stdout
+    assert again.stdout.count("changed=0") == 4, again.stdout
 
 
 def test_nothing_of_it_is_on_the_node(box: Box, first: subprocess.CompletedProcess[str]):
@@ -170,6 +176,8 @@ NO_WAY_IN = {
     "stopped": "Container stopped on ADDRESS is exited, not running; start it.",
     "paused": "Container paused on ADDRESS is paused, not running; start it.",
     "stranger": "Container box on ADDRESS cannot be entered as user stranger:",
+    "unasked": f"Container box on ADDRESS cannot be entered: {REFUSED}",
+    "mistaken": f"Container box on ADDRESS cannot be entered: {REFUSED}",
     "helpless": "Container box on ADDRESS cannot be entered:",
     "toolless": "Container box on ADDRESS cannot be entered:",
 }
@@ -245,3 +253,32 @@ def test_git_lfs_comes_from_packages_to_a_server_and_from_a_release_into_a_conta
     assert box.digest("/home/ma-user/model/weights") == BYTES_DIGEST
     assert box.run("sh", "-c", "command -v git-lfs") == "/usr/local/bin/git-lfs"
     assert box.node.exec("dpkg-query", "--show", "--showformat=${Status}", "git-lfs").out == "install ok installed"
+
+
+def test_the_password_for_sudo_is_in_no_output_and_in_no_list_of_processes(box: Box):
+    command = [str(Path(playbook_run.PROGRAM).with_name("ansible")), "-i", str(box.hosts), "asked", "-vvvv"]
+    with subprocess.Popen(
+        [*command, "-m", "raw", "-a", "sleep 4242"],
+        env=playbook_run.environment(COLLECTIONS),
+        cwd=box.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as running:
+        until("the command runs", lambda: box.node.exec("pgrep", "--full", "^sleep 4242", check=False).rc == 0)
+        there = box.node.exec("sh", "-c", "cat /proc/[0-9]*/cmdline").out
+        here = "".join(read(path) for path in Path("/proc").glob("[0-9]*/cmdline"))
+        box.node.exec("pkill", "--full", "^sleep 4242")
+        told, _nothing = running.communicate(timeout=60)
+    assert "sleep 4242" in there
+    assert "sleep 4242" in here
+    assert "asked | FAILED" in told
+    part = PASSWORD[-7:]
+    assert [place for place in (there, here, told) if part in place] == []
+
+
+def read(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""

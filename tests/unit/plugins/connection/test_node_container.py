@@ -14,7 +14,7 @@ from ansible_collections.ascend.fleet.plugins.plugin_utils import _records
 @pytest.mark.parametrize(
     ("told", "part"),
     [
-        (b"sudo: a password is required\n", "NOPASSWD"),
+        (b"sudo: a password is required\n", "correct ansible_node_container_sudo_password"),
         (b"sudo: docker: command not found\n", "docker: command not found"),
         (b"Error response from daemon: container is paused", "is paused"),
     ],
