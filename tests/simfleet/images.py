@@ -91,7 +91,9 @@ def ensure(client: docker.DockerClient, name: str) -> str:
             _base(client, wanted)
         elif tar_path(name).exists():
             with step(f"Load image {name} from the cache"), tar_path(name).open("rb") as handle:
-                client.images.load(handle)
+                [loaded] = client.images.load(handle)
+            # A cache that was moved, or belongs to another HOME, knows it by another name.
+            loaded.tag(*wanted.rsplit(":", 1))
         else:
             _made(client, name, wanted)
     return wanted

@@ -127,6 +127,22 @@ def test_what_cannot_be_pulled_is_built_from_packages(
         images.forget(docker_client)
 
 
+def test_a_cache_that_was_moved_still_gives_its_images(
+    docker_client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASCEND_FLEET_CACHE", str(tmp_path))
+    monkeypatch.setattr(images, "_made", lambda *_arguments: pytest.fail("it was made all the same"))
+    kept = images.tar_path("services")
+    kept.parent.mkdir(parents=True)
+    # Under the name that it had where it was made.
+    subprocess.run(["docker", "save", "--output", str(kept), build_mini()], check=True)
+    try:
+        found = docker_client.images.get(images.ensure(docker_client, "services"))
+        assert found.id == docker_client.images.get(build_mini()).id
+    finally:
+        images.forget(docker_client)
+
+
 class Index:
     """A package index of wheels, and what it was asked for."""
 
